@@ -1,0 +1,61 @@
+# Needs Python 3.11+ and make. Every target sets up .venv by itself: `make test PYTHON=python3.12` picks the Python.
+PYTHON ?= python3
+BIN := .venv/bin
+CODE := smallest_proto transports livekit_binding hatch_build.py $(wildcard tests bench fuzz examples)
+TYPED := $(filter-out fuzz,$(CODE))
+
+.PHONY: help demo test bench fuzz lint format clean
+
+help:
+	@echo "make demo    speak a sentence and transcribe it, over real sockets, with no key"
+	@echo "make test    everything that CI runs: lint, types, import contracts, tests, coverage"
+	@echo "make bench   CPU time of the core's hot paths"
+	@echo "make fuzz    look for inputs that break it, SECONDS=60 over all targets (Linux on x86-64)"
+	@echo "make lint    the checks without the tests"
+	@echo "make format  rewrite the code in the project's style"
+	@echo "make clean   remove .venv and everything generated"
+
+.venv/.installed: pyproject.toml hatch_build.py
+	@echo "== set-up (.venv)"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"Python 3.11+ is needed, {sys.executable} is {sys.version.split()[0]}: set PYTHON=")'
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[cli,local,trio,anyio]' --group dev
+	@touch $@
+
+demo: .venv/.installed
+	@$(BIN)/smallest-proto demo
+
+test: lint
+	@echo "== tests, with branch coverage of smallest_proto"
+	@$(BIN)/coverage erase
+	@$(BIN)/coverage run -m pytest --quiet
+	@$(BIN)/coverage report
+
+bench: .venv/.installed
+	@$(BIN)/python -m bench
+
+.venv/.fuzz: .venv/.installed
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group fuzz
+	@touch $@
+
+SECONDS ?= 60
+fuzz: .venv/.fuzz
+	@$(BIN)/python -m fuzz.run --seconds $(SECONDS)
+
+lint: .venv/.installed
+	@echo "== ruff"
+	@$(BIN)/ruff check --quiet $(CODE)
+	@$(BIN)/ruff format --quiet --check $(CODE)
+	@echo "== mypy --strict"
+	@$(BIN)/mypy $(TYPED)
+	@echo "== import contracts"
+	@$(BIN)/lint-imports --no-logo
+
+format: .venv/.installed
+	@$(BIN)/ruff check --quiet --fix-only $(CODE)
+	@$(BIN)/ruff format $(CODE)
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage dist demo.wav
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

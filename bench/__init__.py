@@ -1,0 +1,1 @@
+"""What the core's hot paths cost. Run with `make bench`; nothing here is asserted anywhere."""

@@ -1,0 +1,117 @@
+"""Lightning, text to speech: over WebSocket with word times, and over HTTP, as a body or as events."""
+
+from smallest_proto.lightning.accept import lightning_options
+from smallest_proto.lightning.commands import (
+    CancelContext,
+    FinishContext,
+    FlushText,
+    KeepAlive,
+    OpenContext,
+    SendAudio,
+    SendComplete,
+    SendError,
+    SendText,
+    SendWord,
+    Speak,
+)
+from smallest_proto.lightning.connection import LightningConnection
+from smallest_proto.lightning.events import (
+    AudioChunk,
+    CancelReceived,
+    ContextCancelled,
+    ContextClosed,
+    ContextComplete,
+    ContextFailed,
+    FlushReceived,
+    KeepAliveReceived,
+    LightningEvent,
+    SynthesisRequested,
+    TextReceived,
+    WordTimestamp,
+)
+from smallest_proto.lightning.http import SpeechExchange
+from smallest_proto.lightning.http_events import EncodedAudio, SpeechComplete, SpeechEvent
+from smallest_proto.lightning.http_request import OutputFormat, speech_request, speech_stream_request
+from smallest_proto.lightning.http_server import (
+    SpeechAsked,
+    audio_event,
+    busy_refusal,
+    deprecated_refusal,
+    done_event,
+    error_event,
+    failure_reply,
+    speech_asked,
+    speech_headers,
+    voice_refusal,
+)
+from smallest_proto.lightning.options import LightningOptions
+from smallest_proto.lightning.request import lightning_request
+from smallest_proto.lightning.setup import SynthesisSetup
+from smallest_proto.lightning.sse import SpeechEventsExchange
+from smallest_proto.lightning.voices import (
+    Voice,
+    VoicesEvent,
+    VoicesExchange,
+    VoicesReceived,
+    parse_voices,
+    voices_asked,
+    voices_reply,
+    voices_request,
+)
+
+__all__ = [
+    "AudioChunk",
+    "CancelContext",
+    "CancelReceived",
+    "ContextCancelled",
+    "ContextClosed",
+    "ContextComplete",
+    "ContextFailed",
+    "EncodedAudio",
+    "FinishContext",
+    "FlushReceived",
+    "FlushText",
+    "KeepAlive",
+    "KeepAliveReceived",
+    "LightningConnection",
+    "LightningEvent",
+    "LightningOptions",
+    "OpenContext",
+    "OutputFormat",
+    "SendAudio",
+    "SendComplete",
+    "SendError",
+    "SendText",
+    "SendWord",
+    "Speak",
+    "SpeechAsked",
+    "SpeechComplete",
+    "SpeechEvent",
+    "SpeechEventsExchange",
+    "SpeechExchange",
+    "SynthesisRequested",
+    "SynthesisSetup",
+    "TextReceived",
+    "Voice",
+    "VoicesEvent",
+    "VoicesExchange",
+    "VoicesReceived",
+    "WordTimestamp",
+    "audio_event",
+    "busy_refusal",
+    "deprecated_refusal",
+    "done_event",
+    "error_event",
+    "failure_reply",
+    "lightning_options",
+    "lightning_request",
+    "parse_voices",
+    "speech_asked",
+    "speech_headers",
+    "speech_request",
+    "speech_stream_request",
+    "voice_refusal",
+    "voices_asked",
+    "voices_reply",
+    "voices_request",
+]

@@ -1,0 +1,278 @@
+"""The client end of a Pulse stream: carries out what the rows of its table say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import msgspec
+
+from smallest_proto.audio import Chunker
+from smallest_proto.endpoints import US_BASE_URL
+from smallest_proto.error_shapes import error_for_close
+from smallest_proto.errors import LocalProtocolError, ProtocolError, ServerError
+from smallest_proto.events import ConnectionClosed, ServerErrorReceived, UnknownMessage
+from smallest_proto.json_text import load_object, unknown
+from smallest_proto.limits import Limits
+from smallest_proto.machine import Machine, Row
+from smallest_proto.message_layer import QueuedLayer
+from smallest_proto.pulse import messages
+from smallest_proto.pulse.commands import Audio, CloseStream, Finalize, Flush, KeepAlive
+from smallest_proto.pulse.decode import Parsed, parse
+from smallest_proto.pulse.events import EndReason, StreamEnded, Usage
+from smallest_proto.pulse.messages import PongMessage, TranscriptMessage, VadMessage
+from smallest_proto.pulse.options import PulseOptions
+from smallest_proto.pulse.speech import SpeechInference
+from smallest_proto.pulse.speech_tables import Turn
+from smallest_proto.pulse.states import (
+    CLIENT,
+    CLIENT_CLOCK,
+    CLIENT_EXTERNAL,
+    ClientAction,
+    ClientInput,
+    State,
+)
+from smallest_proto.pulse.usage import UsageMeter
+from smallest_proto.vendor import US_ONLY_LANGUAGES
+
+CLEAN_CLOSES = (1000, 1005)
+REGION_CODE = "LANGUAGE_NOT_ENABLED_IN_REGION"
+
+_COMMANDS: dict[type, ClientInput] = {
+    Audio: ClientInput.AUDIO,
+    Flush: ClientInput.FLUSH,
+    Finalize: ClientInput.FINALIZE,
+    KeepAlive: ClientInput.KEEPALIVE,
+    CloseStream: ClientInput.CLOSE_STREAM,
+}
+_MESSAGES: dict[type, ClientInput] = {
+    VadMessage: ClientInput.VAD,
+    PongMessage: ClientInput.PONG,
+    ServerError: ClientInput.ERROR,
+}
+
+
+class _Cause(NamedTuple):
+    """What set a row off, for its actions to work on."""
+
+    now: float
+    audio: bytes = b""
+    message: Parsed | None = None
+    data: str | bytes = b""
+    end: EndReason = "closed"
+    closed: ConnectionClosed | None = None
+
+
+class ClientEnd:
+    """Works on the queues and timers of its `PulseConnection`, which documents every method."""
+
+    def __init__(
+        self, connection: QueuedLayer, options: PulseOptions, limits: Limits, previous: ClientEnd | None
+    ) -> None:
+        self._to = connection
+        self._options = options
+        self._limits = limits
+        self._format = options.audio_format
+        self._machine = Machine(CLIENT, State.OPEN, (*CLIENT_EXTERNAL, *CLIENT_CLOCK))
+        self._usage: UsageMeter = UsageMeter()
+        self._sent_bytes = 0
+        self._offset = 0.0
+        self._heard_anything = False
+        self._error: ProtocolError | None = None
+        self.session_id = ""
+        turn, held = Turn.SILENT, b""
+        if previous is not None:
+            self.session_id = previous.session_id
+            if options.compat == "seed":
+                turn, self._usage = previous._speech.turn, previous._usage
+            else:
+                self._offset = previous._offset + previous._format.seconds(previous._sent_bytes)
+                if self._format == previous._format:
+                    held = b"".join(previous._chunker.flush())
+        self._chunker: Chunker = Chunker(self._format.packet_bytes(options.packet_ms), held)
+        self._speech: SpeechInference = SpeechInference(options, turn=turn, time_offset=self._offset)
+        self._do: Mapping[ClientAction, Callable[[_Cause], None]] = {
+            ClientAction.SEND_AUDIO: self._send_audio,
+            ClientAction.SEND_TAIL: self._send_tail,
+            ClientAction.SEND_FINALIZE: self._send_finalize,
+            ClientAction.SEND_KEEPALIVE: lambda cause: self._queue(messages.KEEPALIVE, cause.now),
+            ClientAction.SEND_CLOSE_STREAM: self._send_close_stream,
+            ClientAction.ARM_DRAIN: self._arm_drain,
+            ClientAction.INFER: self._infer,
+            ClientAction.WIND_UP: self._wind_up,
+            ClientAction.REPORT_ERROR: self._report_error,
+            ClientAction.REPORT_UNKNOWN: self._report_unknown,
+            ClientAction.END_STREAM: self._end_stream,
+            ClientAction.WANT_CLOSE: self._want_close,
+            ClientAction.CLOSED_AS_ASKED: self._closed_as_asked,
+            ClientAction.CLOSED_EARLY: self._closed_early,
+        }
+
+    @property
+    def finalizes_outstanding(self) -> int:
+        return self._speech.finalizes_outstanding
+
+    def send(self, command: object, now: float) -> None:
+        given = _COMMANDS.get(type(command))
+        if given is None:
+            raise LocalProtocolError(
+                f"a client cannot send {type(command).__name__}; expected "
+                + ", ".join(kind.__name__ for kind in _COMMANDS)
+            )
+        row = self._machine.check(given)
+        if given is ClientInput.KEEPALIVE and self._options.endpoint == "transcribe":
+            raise LocalProtocolError(
+                "KeepAlive is not for endpoint 'transcribe': its server does not take it"
+            )
+        audio = self._checked_audio(command.pcm) if isinstance(command, Audio) else b""
+        self._perform(row, _Cause(now, audio=audio))
+
+    def _checked_audio(self, pcm: object) -> bytes:
+        if not isinstance(pcm, bytes | bytearray | memoryview):
+            raise LocalProtocolError(f"Audio.pcm is {type(pcm).__name__}: expected bytes")
+        audio = bytes(pcm)
+        if not audio:
+            raise LocalProtocolError("Audio.pcm is empty: expected at least one sample")
+        width = self._format.sample_width
+        if width and len(audio) % width:
+            raise LocalProtocolError(
+                f"Audio.pcm has {len(audio)} bytes: expected whole samples, "
+                f"a multiple of {width} for {self._format.encoding}"
+            )
+        return audio
+
+    def receive_open(self, now: float) -> None:
+        self._usage.start(now)
+        self._arm_keepalive(now)
+
+    def receive_message(self, message: str | bytes, now: float) -> None:
+        if isinstance(message, bytes):
+            # pulse sends text only [asyncapi stt-live]
+            parsed: Parsed = unknown("a binary message", message)
+        else:
+            parsed = parse(message)
+        if isinstance(parsed, UnknownMessage):
+            given = ClientInput.UNKNOWN
+        elif isinstance(parsed, TranscriptMessage):
+            given = ClientInput.LAST_TRANSCRIPT if parsed.is_last else ClientInput.TRANSCRIPT
+        else:
+            given = _MESSAGES[type(parsed)]
+        self._heard_anything = True
+        self._perform(self._machine.check(given), _Cause(now, message=parsed, data=message, end="is_last"))
+
+    def receive_close(self, code: int, reason: str, now: float, error: ProtocolError | None) -> None:
+        clean = code in CLEAN_CLOSES and error is None
+        closed = ConnectionClosed(code=code, reason=reason, expected=False, error=error)
+        given = ClientInput.CLEAN_CLOSE if clean else ClientInput.BROKEN_CLOSE
+        self._perform(self._machine.check(given), _Cause(now, closed=closed))
+
+    def close(self, now: float) -> None:
+        self._perform(self._machine.check(ClientInput.ABANDON), _Cause(now, end="abandoned"))
+
+    def handle_timeout(self, now: float) -> None:
+        for name in self._to.timers.pop_expired(now):
+            given = ClientInput(name)
+            self._perform(self._machine.check(given), _Cause(now, end="drain_timeout"))
+
+    def _perform(self, row: Row[State, ClientAction], cause: _Cause) -> None:
+        for action in self._machine.commit(row):
+            self._do[action](cause)
+
+    def _queue(self, message: str | bytes, now: float) -> None:
+        self._to.outbox.append(message)
+        self._arm_keepalive(now)
+
+    def _queue_audio(self, packet: bytes, now: float) -> None:
+        self._sent_bytes += len(packet)
+        self._report_usage(self._usage.push(self._format.seconds(len(packet)), now))
+        self._queue(packet, now)
+
+    def _report_usage(self, seconds: float) -> None:
+        if seconds:
+            self._to.events.append(Usage(audio_seconds=seconds))
+
+    def _arm_keepalive(self, now: float) -> None:
+        interval = self._options.keepalive_seconds
+        if interval is not None and self._machine.state is State.OPEN:
+            self._to.timers.set(ClientInput.KEEPALIVE_DUE.value, now + interval)
+
+    def _send_audio(self, cause: _Cause) -> None:
+        for packet in self._chunker.push(cause.audio):
+            self._queue_audio(packet, cause.now)
+
+    def _send_tail(self, cause: _Cause) -> None:
+        for packet in self._chunker.flush():
+            self._queue_audio(packet, cause.now)
+        self._report_usage(self._usage.flush(cause.now))
+
+    def _send_finalize(self, cause: _Cause) -> None:
+        self._queue(messages.FINALIZE, cause.now)
+        self._speech.finalize_sent()
+
+    def _send_close_stream(self, cause: _Cause) -> None:
+        self._to.outbox.append(messages.CLOSE_STREAM)
+        self._to.timers.clear(ClientInput.KEEPALIVE_DUE.value)
+
+    def _arm_drain(self, cause: _Cause) -> None:
+        if (timeout := self._limits.drain_timeout) is not None:
+            self._to.timers.set(ClientInput.DRAIN_TIMEOUT.value, cause.now + timeout)
+
+    def _infer(self, cause: _Cause) -> None:
+        message = cause.message
+        assert isinstance(message, TranscriptMessage | VadMessage)
+        self.session_id = message.session_id or self.session_id
+        if isinstance(message, VadMessage):
+            self._to.events.extend(self._speech.vad(message))
+            return
+        raw = load_object(cause.data) if self._options.include_raw else None
+        self._to.events.extend(
+            self._speech.transcript(message, self.session_id, raw if isinstance(raw, dict) else None)
+        )
+
+    def _wind_up(self, cause: _Cause) -> None:
+        self._to.events.extend(self._speech.stream_ended())
+        if self._options.compat == "default":
+            self._report_usage(self._usage.flush(cause.now))
+
+    def _report_error(self, cause: _Cause) -> None:
+        assert isinstance(cause.message, ServerError)
+        self._error = cause.message
+        self._to.events.append(ServerErrorReceived(error=cause.message))
+
+    def _report_unknown(self, cause: _Cause) -> None:
+        assert isinstance(cause.message, UnknownMessage)
+        self._to.events.append(cause.message)
+
+    def _end_stream(self, cause: _Cause) -> None:
+        self._to.events.append(StreamEnded(confirmed=cause.end == "is_last", reason=cause.end))
+
+    def _want_close(self, cause: _Cause) -> None:
+        self._to.timers.clear()
+        self._to.request_close()
+
+    def _closed_as_asked(self, cause: _Cause) -> None:
+        assert cause.closed is not None
+        self._to.finish(msgspec.structs.replace(cause.closed, expected=True, error=None))
+
+    def _closed_early(self, cause: _Cause) -> None:
+        closed = cause.closed
+        assert closed is not None
+        error = self._error or closed.error or self._region_error(closed.code)
+        error = error or error_for_close(closed.code, closed.reason)
+        self._to.finish(msgspec.structs.replace(closed, error=error))
+
+    def _region_error(self, code: int) -> ServerError | None:
+        """The default host answers East Asian languages by closing without a word [asyncapi pulse-ws]."""
+        if (
+            self._heard_anything
+            or code not in CLEAN_CLOSES
+            or self._options.language not in US_ONLY_LANGUAGES
+        ):
+            return None
+        return ServerError(
+            f"the server closed without a word, as a host outside the USA does for language "
+            f"{self._options.language!r}; use the base URL {US_BASE_URL}",
+            code=REGION_CODE,
+            status=code,
+            retryable=False,
+        )

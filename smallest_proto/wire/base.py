@@ -1,0 +1,302 @@
+"""What both ends of a WebSocket share: states, frames, heartbeat, deadlines and the close handshake.
+
+Bytes in and bytes out, no I/O: the transport writes what `data_to_send` returns after every call, and calls
+`handle_timeout` when `next_deadline` has come.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Literal, TypeAlias
+
+from wsproto.frame_protocol import ParseFailed
+
+from smallest_proto.error_shapes import error_for_close
+from smallest_proto.errors import (
+    ConnectionLost,
+    DeadlineExceeded,
+    LocalProtocolError,
+    ProtocolError,
+    RemoteProtocolError,
+    ServerError,
+)
+from smallest_proto.events import NEED_DATA, ConnectionClosed, Event, Need
+from smallest_proto.limits import Limits
+from smallest_proto.machine import Machine, Table
+from smallest_proto.message_layer import MessageLayer
+from smallest_proto.timers import Timers
+from smallest_proto.wire.detail import NO_CLOSE_FRAME, NOTHING, Detail
+from smallest_proto.wire.frames import Close, FrameReader, FrameWriter, Ping, Received
+from smallest_proto.wire.redaction import Redactor
+from smallest_proto.wire.states import OVER, Action, Input, State
+
+_SLICE = 64 * 1024
+"""Bytes taken from a read at a time: a fault in the first ones spares us the copy of the rest."""
+
+_READING = (State.OPEN, State.LOCAL_CLOSING)
+
+# at most one of the first four is armed at any time
+_HANDSHAKE, _HEARTBEAT, _PONG, _CLOSE, _CLOSING = "handshake", "heartbeat", "pong", "close", "closing"
+
+Perform: TypeAlias = Callable[[Any, Detail], None]
+"""An action as an unbound method of the wire whose table it stands in."""
+
+
+class BaseWire(ABC):
+    """The byte level under one `MessageLayer`; see `WebSocketWire` and `WebSocketServerWire`."""
+
+    def __init__(
+        self,
+        table: Table[State, Input, Action],
+        *,
+        client: bool,
+        limits: Limits,
+        conn: MessageLayer | None,
+        redactor: Redactor,
+    ) -> None:
+        self._machine = Machine(table, State.CONNECTING)
+        self._limits = limits
+        self._conn = conn
+        self._redactor = redactor
+        self._reader = FrameReader(client=client, limits=limits)
+        self._writer = FrameWriter(client=client)
+        self._timers = Timers()
+        self._out = bytearray()
+        self._events: deque[Event] = deque()
+        self._relaying = False
+        self._asked = Detail()
+        self._now = 0.0
+
+    @property
+    def state(self) -> State:
+        """Where the connection stands."""
+        return self._machine.state
+
+    @property
+    def finished(self) -> bool:
+        """True once `ConnectionClosed` is queued: write the rest of `data_to_send`, then close the socket."""
+        return self.state in OVER
+
+    def receive_data(self, data: bytes | bytearray | memoryview, now: float) -> None:
+        """Take bytes from the peer, cut in any way. Empty ones mean nothing; the end is `receive_eof`.
+
+        Nothing the peer sent makes this raise: faults end in a `ConnectionClosed` with an error. Ignored once
+        `finished`. Raises LocalProtocolError before `connect`.
+        """
+        self._enter("receive_data", now)
+        if data and self.state is State.OPEN:
+            self._hear()
+        for start in range(0, len(data), _SLICE):
+            self._receive(bytes(data[start : start + _SLICE]))
+        self._settle()
+
+    def receive_eof(self, now: float) -> None:
+        """The peer sends no more bytes, or the socket failed. Raises LocalProtocolError before `connect`."""
+        self._enter("receive_eof", now)
+        if self.state in _READING:
+            error: ProtocolError = error_for_close(NO_CLOSE_FRAME)
+        else:
+            text = "the connection ended before the upgrade was complete"
+            error = ConnectionLost(text, status=NO_CLOSE_FRAME)
+        self._step(Input.EOF, Detail(error=error))
+        self._settle()
+
+    def data_to_send(self) -> bytes:
+        """The bytes to write now, b"" for none; each is handed out once.
+
+        While the connection is open this takes the waiting messages of the message layer.
+        """
+        self._pump()
+        data, self._out = bytes(self._out), bytearray()
+        if self.state is State.REMOTE_CLOSING:
+            self._step(Input.WRITTEN)
+        return data
+
+    def next_event(self) -> Event | Literal[Need.DATA]:
+        """The next event, or NEED_DATA. `ConnectionClosed` is the last."""
+        self._relay()
+        return self._events.popleft() if self._events else NEED_DATA
+
+    def next_deadline(self) -> float | None:
+        """When `handle_timeout` has something to do, on the clock that `now` comes from; None for never."""
+        own = self._timers.next_deadline()
+        other = self._conn.next_deadline() if self._conn is not None else None
+        return min((at for at in (own, other) if at is not None), default=None)
+
+    def handle_timeout(self, now: float) -> None:
+        """Act on the deadlines that have passed, ours and the message layer's. An early call is harmless."""
+        self._now = now
+        if self._conn is not None:
+            self._conn.handle_timeout(now)
+        self._settle()
+        for name in self._timers.pop_expired(now):
+            self._step(*self._deadline(name))
+        self._settle()
+
+    def close(self, now: float) -> None:
+        """Give up from our side: close the message layer, and the WebSocket after it.
+
+        When it is open, its last messages and a close frame are written, and `finished` comes with the peer's
+        answer or the close deadline; before that, at once. A second call changes nothing.
+        """
+        self._now = now
+        if self._conn is not None and not self.finished:
+            self._conn.close(now)
+        if self.state is not State.OPEN:  # there, the wish of the message layer does it
+            self._step(Input.CLOSE)
+        self._settle()
+
+    # -- for the two roles
+
+    @abstractmethod
+    def _receive(self, data: bytes) -> None:
+        """Take some bytes in whatever state there is."""
+
+    def _enter(self, call: str, now: float) -> None:
+        if self.state is State.CONNECTING:
+            raise LocalProtocolError(f"{call} is not allowed before connect")
+        self._now = now
+
+    def _receive_frames(self, data: bytes) -> None:
+        if self.state not in _READING:
+            return
+        # what waits goes out before what the frames cause, so that the order of our bytes does not depend on
+        # how theirs were cut
+        self._pump()
+        self._reader.receive_bytes(data)
+        while self.state in _READING:
+            try:
+                received = self._reader.next()
+            except ParseFailed as fault:
+                code, text = int(fault.code), str(fault)
+                error = RemoteProtocolError(f"the peer sent what WebSocket forbids: {text}", status=code)
+                self._step(Input.FAULT, Detail(code, text, error))
+                return
+            if received is None:
+                return
+            self._take(received)
+
+    def _take(self, received: Received) -> None:
+        if isinstance(received, Close):
+            self._step(Input.PEER_CLOSE, Detail(received.code, received.reason))
+        elif not isinstance(received, Ping):
+            assert self._conn is not None
+            self._conn.receive_message(received, self._now)
+            self._pump()
+        elif self.state is State.OPEN:
+            self._out += self._writer.pong(received.payload)
+
+    def _hear(self) -> None:
+        """A byte of the peer, whatever it means, shows that it is alive."""
+        assert self._conn is not None
+        self._timers.clear(_PONG)
+        if self._conn.heartbeat is not None:
+            self._timers.set(_HEARTBEAT, self._now + self._conn.heartbeat)
+
+    def _pump(self) -> None:
+        """Frame the waiting messages, then see to the wish to close."""
+        if self.state is not State.OPEN:
+            return
+        assert self._conn is not None
+        for message in self._conn.messages_to_send():
+            self._out += self._writer.message(message)
+        if self._conn.close_requested is not None:
+            self._step(Input.CLOSE, Detail(*self._conn.close_requested))
+
+    def _settle(self) -> None:
+        """At the end of every call that knows the time."""
+        self._pump()
+        if _CLOSING in self._timers:
+            self._timers.clear(_CLOSING)
+            if self._limits.close_timeout is not None:
+                self._timers.set(_CLOSE, self._now + self._limits.close_timeout)
+        self._relay()
+
+    def _relay(self) -> None:
+        if self._relaying and self._conn is not None:
+            while (event := self._conn.next_event()) is not NEED_DATA:
+                if isinstance(error := getattr(event, "error", None), ServerError):
+                    self._redactor.error(error)
+                self._events.append(event)
+
+    def _deadline(self, name: str) -> tuple[Input, Detail]:
+        if name == _HEARTBEAT:
+            return Input.SILENCE, Detail()
+        if name == _PONG:
+            error = DeadlineExceeded("the peer was silent after a ping", code="pong", status=NO_CLOSE_FRAME)
+            return Input.PONG_TIMEOUT, Detail(error=error)
+        if name == _CLOSE:
+            # no error: the close was asked for, and whoever asked need not care that nobody answered
+            return Input.CLOSE_TIMEOUT, Detail()
+        error = DeadlineExceeded("the upgrade was not complete in time", code="handshake")
+        return Input.HANDSHAKE_TIMEOUT, Detail(error=error)
+
+    # -- the table and its actions
+
+    def _step(self, given: Input, detail: Detail = NOTHING) -> None:
+        for action in self._machine.step(given):
+            self._actions[action](self, detail)
+
+    def _write(self, detail: Detail) -> None:
+        self._out += detail.data
+
+    def _tell(self, detail: Detail) -> None:
+        assert detail.event is not None
+        self._events.append(detail.event)
+
+    def _arm_handshake(self, _: Detail) -> None:
+        if self._limits.handshake_timeout is not None:
+            self._timers.set(_HANDSHAKE, self._now + self._limits.handshake_timeout)
+
+    def _disarm(self, _: Detail) -> None:
+        self._timers.clear()
+
+    def _open(self, _: Detail) -> None:
+        assert self._conn is not None
+        self._relaying = True
+        self._conn.receive_open(self._now)
+        self._hear()
+
+    def _ping(self, _: Detail) -> None:
+        assert self._conn is not None
+        self._out += self._writer.ping()
+        timeout = self._limits.pong_timeout
+        if timeout is None:
+            timeout = (self._conn.heartbeat or 0.0) / 2
+        self._timers.set(_PONG, self._now + timeout)
+
+    def _close_frame(self, detail: Detail) -> None:
+        self._asked = Detail(detail.code, detail.reason)
+        self._out += self._writer.close(detail.code, detail.reason)
+
+    def _arm_close(self, _: Detail) -> None:
+        # data_to_send does not know the time: due at once, and the call that follows starts the real one
+        self._timers.set(_CLOSING, self._now)
+
+    def _end(self, detail: Detail) -> None:
+        self._timers.clear()
+        code, reason, error = detail.code, self._redactor.text(detail.reason), detail.error
+        if self._conn is not None:
+            self._conn.receive_close(code, reason, self._now, error=error)
+            self._relaying = True
+        else:
+            expected = error is None
+            self._events.append(ConnectionClosed(code=code, reason=reason, expected=expected, error=error))
+
+    def _end_as_asked(self, _: Detail) -> None:
+        self._end(self._asked)
+
+    _actions: ClassVar[Mapping[Action, Perform]] = {
+        Action.WRITE: _write,
+        Action.TELL: _tell,
+        Action.ARM_HANDSHAKE: _arm_handshake,
+        Action.DISARM: _disarm,
+        Action.OPEN: _open,
+        Action.PING: _ping,
+        Action.CLOSE_FRAME: _close_frame,
+        Action.ARM_CLOSE: _arm_close,
+        Action.END: _end,
+        Action.END_AS_ASKED: _end_as_asked,
+    }

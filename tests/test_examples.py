@@ -1,0 +1,36 @@
+"""The examples do what they say, in a fresh interpreter."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+def run(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(ROOT / "examples" / script), *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_every_session_vector_replays() -> None:
+    done = run("replay_vectors.py")
+    assert done.returncode == 0, done.stdout + done.stderr
+    sessions = sum(
+        1 for name in ("pulse", "lightning") for _ in (ROOT / "tests/vectors" / name).glob("*.json")
+    )
+    assert done.stdout.split() == [str(sessions), "sessions,", "0", "failures"]
+
+
+def test_a_session_that_comes_out_differently_is_reported(tmp_path: Path) -> None:
+    source = ROOT / "tests/vectors/pulse/example_26_1_two_turns.json"
+    vector = json.loads(source.read_text("utf-8"))
+    vector["events"]["default"].pop()
+    (tmp_path / "pulse").mkdir()
+    (tmp_path / "pulse" / source.name).write_text(json.dumps(vector), "utf-8")
+    done = run("replay_vectors.py", str(tmp_path))
+    assert done.returncode == 1
+    assert "example_26_1_two_turns (default)" in done.stdout
+    assert done.stdout.endswith("1 sessions, 1 failures\n")

@@ -1,0 +1,208 @@
+"""Where the key comes from, and that it goes nowhere but into the request."""
+
+import io
+import logging
+import pickle
+import traceback
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from faults import FAULTS
+from smallest_proto.endpoints import API_KEY_VARIABLE
+from smallest_proto.errors import ProtocolError
+from smallest_proto.events import ServerErrorReceived
+from smallest_transports._connect import find_key, settings
+from smallest_transports.asyncio import connect_lightning, connect_pulse
+from smallest_transports.loopback import serve
+from sockets import CLOSE, QUICK, Peer, frame, raw_server, run
+
+CANARY = "sk_canary_5dc2a6"
+CONNECTORS = pytest.mark.parametrize("connect", [connect_pulse, connect_lightning])
+
+
+@CONNECTORS
+def test_a_missing_key_is_named(connect: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> None:
+    for value in (None, "", "  "):
+        if value is None:
+            monkeypatch.delenv(API_KEY_VARIABLE, raising=False)
+        else:
+            monkeypatch.setenv(API_KEY_VARIABLE, value)
+        with pytest.raises(ValueError, match=API_KEY_VARIABLE):
+            connect()
+
+
+@CONNECTORS
+@pytest.mark.parametrize("key", ["", "  ", "two\nlines", "schlüssel"])
+def test_a_key_that_cannot_be_one_is_refused(connect: Callable[..., object], key: str) -> None:
+    with pytest.raises(ValueError, match="api_key") as caught:
+        connect(api_key=key)
+    assert not key.strip() or key not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1", "ws://localhost:1/x", "http://[::1]:1"])
+def test_plain_http_on_this_machine_needs_no_key(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(API_KEY_VARIABLE, raising=False)
+    assert find_key(None, url) is None
+    connect_pulse(base_url=url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["https://127.0.0.1:1", "http://127.0.0.1.example.com", "http://10.0.0.1", "https://api.smallest.ai"],
+)
+def test_all_else_does(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(API_KEY_VARIABLE, raising=False)
+    with pytest.raises(ValueError, match=API_KEY_VARIABLE):
+        connect_pulse(base_url=url)
+
+
+@pytest.mark.parametrize(
+    "url", ["", "api.smallest.ai", "ftp://x", "http://", "http://x:99999", "http://u@x", "http://x?y"]
+)
+def test_a_base_url_that_is_none_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match="base_url"):
+        connect_pulse(base_url=url, api_key="k")
+
+
+def test_the_argument_goes_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    requests: list[str] = []
+
+    async def behave(peer: Peer) -> None:
+        await peer.refuse(401)
+        requests.append(peer.request)
+
+    async def main(api_key: str | None) -> None:
+        async with raw_server(behave) as url:
+            with pytest.raises(ProtocolError):
+                await connect_pulse(base_url=url, api_key=api_key).__aenter__()
+
+    monkeypatch.setenv(API_KEY_VARIABLE, " from-the-environment ")
+    run(main(None))
+    run(main("given"))
+    found = [line for text in requests for line in text.split("\r\n") if line.startswith("Authorization")]
+    assert found == ["Authorization: Bearer from-the-environment", "Authorization: Bearer given"]
+
+
+def test_settings_do_not_show_it() -> None:
+    given = settings(
+        api_key=CANARY,
+        base_url=None,
+        headers={"X-Mine": CANARY},
+        ssl_context=None,
+        connect_timeout=None,
+        limits=None,
+    )
+    assert CANARY not in repr(given) + str(given) + f"{given}" + repr(vars(connect_pulse(api_key=CANARY)))
+    with pytest.raises(TypeError):
+        pickle.dumps(given)
+
+
+def echo_in_refusal(peer: Peer) -> tuple[bytes, dict[str, str]]:
+    return f'{{"error":"bad key {CANARY}"}}'.encode(), {"X_Request_Id": CANARY, "X_Echo": f"Bearer {CANARY}"}
+
+
+async def refused_with_an_echo(peer: Peer) -> None:
+    body, headers = echo_in_refusal(peer)
+    await peer.refuse(401, body, **headers)
+
+
+async def closed_with_an_echo(peer: Peer) -> None:
+    await peer.accept()
+    await peer.frame()
+    peer.send(frame(CLOSE, b"\x03\xf0" + f"key {CANARY} is over its quota".encode()))
+    await peer.until_gone()
+
+
+async def told_with_an_echo(peer: Peer) -> None:
+    await peer.accept()
+    await peer.frame()
+    peer.text({"type": "error", "status": "error", "message": f"key {CANARY} is bad", "error_code": CANARY})
+    await peer.until_gone()
+
+
+async def named_in_a_header(peer: Peer) -> None:
+    request = await peer.read_request()
+    assert CANARY in request  # or this test tests nothing
+    peer.send(f"HTTP/1.1 {CANARY}\r\nX: {CANARY}\r\n\r\n".encode())
+    await peer.until_gone()
+
+
+ECHOES = {
+    "refusal": refused_with_an_echo,
+    "close reason": closed_with_an_echo,
+    "error message": told_with_an_echo,
+    "broken answer": named_in_a_header,
+}
+
+
+async def pulse(url: str) -> list[object]:
+    seen: list[object] = []
+    async with connect_pulse(base_url=url, api_key=CANARY, limits=QUICK) as stream:
+        await stream.send_audio(bytes(32000))
+        async for event in stream:
+            seen.append(event)
+            assert CANARY not in repr(event) + str(event)
+            if isinstance(event, ServerErrorReceived):
+                assert CANARY not in str(event.error)
+    return seen
+
+
+async def lightning(url: str) -> None:
+    async with connect_lightning(base_url=url, api_key=CANARY, limits=QUICK) as stream:
+        async for event in await stream.speak("Good morning."):
+            assert CANARY not in repr(event) + str(event)
+
+
+def failure_of(
+    behave: Callable[[Peer], Awaitable[None]], client: Callable[[str], Awaitable[object]]
+) -> ProtocolError:
+    async def main() -> None:
+        async with raw_server(behave) as url:
+            await client(url)
+
+    with pytest.raises(ProtocolError) as caught:
+        run(main(), within=30)
+    return caught.value
+
+
+@pytest.mark.parametrize("client", [pulse, lightning])
+@pytest.mark.parametrize(
+    "behave",
+    [*ECHOES.values(), *(fault.behave for fault in FAULTS.values())],
+    ids=[*ECHOES, *FAULTS],
+)
+def test_no_failure_shows_it(
+    behave: Callable[[Peer], Awaitable[None]],
+    client: Callable[[str], Awaitable[object]],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    error = failure_of(behave, client)
+    text = io.StringIO()
+    chained: BaseException | None = error
+    while chained is not None:  # causes that are suppressed are there all the same
+        text.write(f"{chained} {chained!r} {chained.args} ")
+        text.write("".join(traceback.format_exception(chained)))
+        chained = chained.__cause__ or chained.__context__
+    text.write(caplog.text + repr([record.__dict__ for record in caplog.records]))
+    assert CANARY not in text.getvalue()
+    assert CANARY.encode() not in pickle.dumps(error)
+
+
+def test_the_local_servers_log_does_not_show_it(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+
+    async def main() -> None:
+        async with serve(api_key="another") as server:
+            with pytest.raises(ProtocolError):
+                await connect_pulse(base_url=server.url, api_key=CANARY).__aenter__()
+        async with serve(api_key=CANARY) as server:
+            assert CANARY not in repr(server)
+            async with connect_pulse(base_url=server.url, api_key=CANARY) as stream:
+                await stream.end_input()
+                async for _ in stream:
+                    pass
+
+    run(main())
+    assert CANARY not in caplog.text

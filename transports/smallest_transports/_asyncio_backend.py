@@ -1,0 +1,172 @@
+"""Streams on asyncio, over its protocol interface: no reader task, no copy through asyncio's own streams."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import ssl as ssl_module
+from contextlib import suppress
+from socket import gaierror
+from ssl import SSLContext
+
+from smallest_proto.errors import ConnectFailed, ConnectionLost, DeadlineExceeded
+from smallest_transports._asyncio_dial import dial
+
+READ_AHEAD = 64 * 1024
+"""Bytes that may wait unread before the socket is no longer read: a user who stops iterating stops the peer."""
+
+CLOSE_TIMEOUT = 1.0
+"""Seconds for what was written to leave the machine before the socket is cut."""
+
+
+class AsyncioStream(asyncio.Protocol):
+    """A `Stream`. Also serves accepted connections: give it to `loop.create_server` as the protocol."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._buffer = bytearray()
+        self._ended = False
+        self._reading_paused = False
+        self._readers: set[asyncio.Future[None]] = set()
+        self._may_write = asyncio.Event()
+        self._may_write.set()
+        self._lost = asyncio.Event()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Asyncio's call: the connection is up."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        """Asyncio's call: bytes arrived."""
+        self._buffer += data
+        if len(self._buffer) > READ_AHEAD and not self._reading_paused and self._transport is not None:
+            self._transport.pause_reading()
+            self._reading_paused = True
+        self.wake()
+
+    def eof_received(self) -> None:
+        """Asyncio's call: the peer wrote its last byte. Nothing of these protocols follows it: hang up."""
+        self._ended = True
+        self.wake()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Asyncio's call: the connection is gone, well or badly."""
+        self._ended = True
+        self._lost.set()
+        self._may_write.set()
+        self.wake()
+
+    def pause_writing(self) -> None:
+        """Asyncio's call: too much is under way."""
+        self._may_write.clear()
+
+    def resume_writing(self) -> None:
+        """Asyncio's call: enough has left."""
+        self._may_write.set()
+
+    async def read(self, deadline: float | None) -> bytes | None:
+        """See `Stream.read`."""
+        if not self._buffer and not self._ended:
+            reader = self._loop.create_future()
+            self._readers.add(reader)
+            timer = None if deadline is None else self._loop.call_at(deadline, _wake, reader)
+            try:
+                await reader
+            finally:
+                self._readers.discard(reader)
+                if timer is not None:
+                    timer.cancel()
+        if self._buffer:
+            data = bytes(self._buffer)
+            self._buffer.clear()
+            if self._reading_paused and self._transport is not None:
+                self._reading_paused = False
+                self._transport.resume_reading()
+            return data
+        return b"" if self._ended else None
+
+    def wake(self) -> None:
+        """See `Stream.wake`."""
+        for reader in self._readers:
+            _wake(reader)
+
+    async def write(self, data: bytes, deadline: float | None) -> None:
+        """See `Stream.write`. asyncio takes all the bytes at once, so a cancelled call only stops waiting."""
+        if self._transport is None or self._lost.is_set() or self._transport.is_closing():
+            raise ConnectionLost("the connection is gone", status=1006)
+        self._transport.write(data)
+        if not self._may_write.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(deadline):
+                    await self._may_write.wait()
+
+    async def aclose(self) -> None:
+        """See `Stream.aclose`."""
+        if self._transport is None:
+            return
+        if not self._transport.is_closing():
+            self._transport.close()
+        try:
+            await self._gone()
+        finally:
+            self.abort()
+        await self._gone()
+
+    async def _gone(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_TIMEOUT):
+                await self._lost.wait()
+
+    def abort(self) -> None:
+        """Cut the connection now, whatever is unwritten."""
+        if self._transport is not None:
+            self._transport.abort()
+
+
+def _wake(reader: asyncio.Future[None]) -> None:
+    if not reader.done():
+        reader.set_result(None)
+
+
+class AsyncioBackend:
+    """The `Backend` of asyncio, whatever loop runs it."""
+
+    def now(self) -> float:
+        """See `Backend.now`."""
+        return asyncio.get_running_loop().time()
+
+    async def connect(
+        self, host: str, port: int, *, ssl: SSLContext | None, timeout: float | None
+    ) -> AsyncioStream:
+        """See `Backend.connect`."""
+        loop = asyncio.get_running_loop()
+        clock = asyncio.timeout(timeout)
+        try:
+            async with clock:
+                sock = await dial(host, port)
+                _, stream = await loop.create_connection(
+                    AsyncioStream, sock=sock, ssl=ssl, server_hostname=host if ssl else None
+                )
+        except UnicodeError:  # a label that is empty or too long: the name is not even looked up
+            raise ConnectFailed(
+                f"cannot connect to {host} port {port}: no host can have this name",
+                code="connect",
+                retryable=False,
+            ) from None
+        except ssl_module.SSLError as error:
+            reason = getattr(error, "verify_message", "") or error.reason or "handshake failed"
+            raise ConnectFailed(
+                f"TLS to {host} port {port} failed: {reason}", code="tls", retryable=False
+            ) from None
+        except OSError as error:
+            if clock.expired():
+                raise DeadlineExceeded(
+                    f"no connection to {host} port {port} within {timeout:g} s", code="connect"
+                ) from None
+            cause = error.strerror or str(error) or type(error).__name__
+            if error.errno is not None and not isinstance(error, gaierror):
+                cause = os.strerror(error.errno)  # asyncio's words repeat the address
+            raise ConnectFailed(f"cannot connect to {host} port {port}: {cause}", code="connect") from None
+        return stream

@@ -1,0 +1,114 @@
+"""From what the user gave to an open WebSocket: the key, TLS, the upgrade."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from ssl import SSLContext, create_default_context
+from typing import TypedDict, Unpack
+
+import msgspec
+
+from smallest_proto.endpoints import API_KEY_VARIABLE, BASE_URL, ApiKey, UpgradeRequest, split_base_url
+from smallest_proto.errors import ConnectionLost
+from smallest_proto.events import ConnectionClosed
+from smallest_proto.limits import Limits
+from smallest_proto.message_layer import MessageLayer
+from smallest_proto.wire import HandshakeCompleted, WebSocketWire
+from smallest_transports._backend import Backend
+from smallest_transports._link import Link
+
+LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+class ConnectOptions(TypedDict, total=False):
+    """Where and how to connect: keyword arguments of every function that does.
+
+    api_key: the key; SMALLEST_API_KEY in the environment unless given. Plain HTTP on this machine needs none.
+    base_url: the service; the vendor's own unless given.
+    headers: further headers for the request.
+    ssl_context: instead of `ssl.create_default_context()`, which verifies.
+    connect_timeout: seconds for name look-up, TCP and TLS together; 10 unless given, None for no limit.
+    limits: sizes and the other waiting times.
+    """
+
+    api_key: str | None
+    base_url: str | None
+    headers: Mapping[str, str] | None
+    ssl_context: SSLContext | None
+    connect_timeout: float | None
+    limits: Limits | None
+
+
+class ConnectSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """`ConnectOptions`, checked and filled in."""
+
+    api_key: ApiKey | None
+    base_url: str
+    headers: Mapping[str, str]
+    ssl_context: SSLContext | None
+    connect_timeout: float | None
+    limits: Limits
+
+    def __repr__(self) -> str:
+        return f"ConnectSettings(base_url={self.base_url!r})"
+
+
+def settings(**given: Unpack[ConnectOptions]) -> ConnectSettings:
+    """Check and fill in what the user gave. Raises ValueError naming the field, or the missing key's variable."""
+    if unknown := given.keys() - ConnectOptions.__annotations__.keys():
+        raise TypeError(
+            f"unknown: {', '.join(sorted(unknown))}; expected {', '.join(ConnectOptions.__annotations__)}"
+        )
+    base_url = given.get("base_url")
+    base_url = BASE_URL if base_url is None else base_url
+    return ConnectSettings(
+        api_key=find_key(given.get("api_key"), base_url),
+        base_url=base_url,
+        headers=dict(given.get("headers") or {}),
+        ssl_context=given.get("ssl_context"),
+        connect_timeout=given.get("connect_timeout", 10.0),
+        limits=given.get("limits") or Limits(),
+    )
+
+
+def find_key(api_key: str | None, base_url: str) -> ApiKey | None:
+    """The key given, else the one in the environment; none is needed for plain HTTP on this machine.
+
+    Raises ValueError when there is none.
+    """
+    if api_key is not None:
+        return ApiKey(api_key)
+    host, _, secure, _ = split_base_url(base_url)
+    if value := os.environ.get(API_KEY_VARIABLE, "").strip():
+        return ApiKey(value)
+    if host in LOOPBACK_HOSTS and not secure:
+        return None
+    raise ValueError(f"no API key: give api_key, or set {API_KEY_VARIABLE} in the environment")
+
+
+async def open_link(
+    backend: Backend, conn: MessageLayer, request: UpgradeRequest, given: ConnectSettings
+) -> Link:
+    """Connect, upgrade, and return the link once the server has accepted.
+
+    Raises ConnectFailed, DeadlineExceeded (`connect`, `handshake`), HandshakeRejected, RemoteProtocolError or
+    ConnectionLost; nothing is left open then, nor after a cancellation.
+    """
+    wire = WebSocketWire(conn, request, limits=given.limits)
+    tls = (given.ssl_context or create_default_context()) if request.secure else None
+    stream = await backend.connect(request.host, request.port, ssl=tls, timeout=given.connect_timeout)
+    link = Link(backend, stream, wire)
+    try:
+        wire.connect(backend.now())
+        await link.flush()
+        event = await link.next_event()
+        if isinstance(event, HandshakeCompleted):
+            return link
+        while event is not None and not isinstance(event, ConnectionClosed):
+            event = await link.next_event()
+        error = event.error if event is not None else None
+        raise error or ConnectionLost("the connection ended before the upgrade was complete", status=1006)
+    except BaseException:
+        await stream.aclose()
+        raise

@@ -1,0 +1,143 @@
+"""Lightning over any backend: the machine, a link, and the calls that people make."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Self
+
+from smallest_proto.events import ConnectionClosed, ServerErrorReceived
+from smallest_proto.lightning import (
+    AudioChunk,
+    CancelContext,
+    ContextCancelled,
+    ContextComplete,
+    ContextFailed,
+    FinishContext,
+    FlushText,
+    KeepAlive,
+    LightningConnection,
+    LightningOptions,
+    OpenContext,
+    SendText,
+    Speak,
+    WordTimestamp,
+    lightning_request,
+)
+from smallest_proto.lightning.commands import ClientCommand
+from smallest_transports._backend import Backend
+from smallest_transports._connect import ConnectSettings
+from smallest_transports._session import Session
+
+SpeechEvent = AudioChunk | WordTimestamp | ContextComplete | ContextCancelled
+"""What iterating over a `SpeechContext` yields; the last two end it."""
+
+
+class LightningStream(Session[ClientCommand]):
+    """One Lightning connection; made by `connect_lightning`, used with `async with`.
+
+    It speaks one text at a time: open a context, send text, finish it, iterate over it to the end. Iterating is
+    what reads the socket. `reusable` says whether another context may follow on this connection.
+    """
+
+    def __init__(self, backend: Backend, options: LightningOptions, settings: ConnectSettings) -> None:
+        request = lightning_request(
+            options, api_key=settings.api_key, base_url=settings.base_url, headers=settings.headers
+        )
+        self._lightning = LightningConnection(options)
+        super().__init__(backend, self._lightning, request, settings)
+        self._context: SpeechContext | None = None
+
+    @property
+    def options(self) -> LightningOptions:
+        """What was asked for."""
+        return self._lightning.options
+
+    @property
+    def reusable(self) -> bool:
+        """Whether a context may be opened now."""
+        return self._lightning.reusable
+
+    async def open_context(self, context_id: str | None = None) -> SpeechContext:
+        """Begin a synthesis: send its text through what this returns.
+
+        `context_id` is 8 to 64 ASCII letters and digits; a random one unless given. Raises LocalProtocolError
+        while another context is active, or when the connection is spent.
+        """
+        context_id = context_id or secrets.token_hex(6)
+        await self.send(OpenContext(context_id))
+        return self._begun(context_id)
+
+    async def speak(self, text: str) -> SpeechContext:
+        """Synthesise a whole text: iterate over what this returns."""
+        if self.options.text_mode == "segment":
+            context_id = secrets.token_hex(6)
+            await self.send(Speak(text, context_id))
+            return self._begun(context_id)
+        context = await self.open_context()
+        await context.send_text(text)
+        await context.finish()
+        return context
+
+    async def keepalive(self) -> None:
+        """Reset the server's idle timer."""
+        await self.send(KeepAlive())
+
+    def _begun(self, context_id: str) -> SpeechContext:
+        if self._context is not None:
+            self._context.left()
+        self._context = SpeechContext(self, context_id)
+        return self._context
+
+
+class SpeechContext:
+    """One synthesis. Send text and iterate, from two tasks or in turns; iterate until it ends."""
+
+    def __init__(self, stream: LightningStream, context_id: str) -> None:
+        self._stream = stream
+        self._ended = False
+        self.id = context_id
+
+    def left(self) -> None:
+        """For the stream: another context has begun, so this one is over, read to its end or not."""
+        self._ended = True
+
+    async def send_text(self, text: str) -> None:
+        """Send a piece of text. Blanks at its edges matter: pieces are joined as they are."""
+        await self._stream.send(SendText(text, self.id))
+
+    async def flush(self) -> None:
+        """`text_mode="continue"` only: have what was sent so far spoken now."""
+        await self._stream.send(FlushText(self.id))
+
+    async def finish(self) -> None:
+        """No more text will come. Keep iterating to the end."""
+        await self._stream.send(FinishContext(self.id))
+
+    async def cancel(self) -> None:
+        """Stop speaking, as when the user interrupts. The connection is then spent: close it."""
+        await self._stream.send(CancelContext(self.id))
+
+    def __aiter__(self) -> Self:
+        """Audio and word times as they come; `ContextComplete` or `ContextCancelled` is the last."""
+        return self
+
+    async def __anext__(self) -> SpeechEvent:
+        """The next event, waiting for it. Raises what the synthesis failed with; audio before that is sound."""
+        while not self._ended and (event := await self._stream.next_event()) is not None:
+            match event:
+                case (
+                    AudioChunk() | WordTimestamp() | ContextComplete() | ContextCancelled() | ContextFailed()
+                ) if event.context_id != self.id:
+                    pass  # of a context before this one, which was not read to its end
+                case AudioChunk() | WordTimestamp():
+                    return event
+                case ContextComplete() | ContextCancelled():
+                    self._ended = True
+                    return event
+                case ContextFailed(error=error) | ServerErrorReceived(error=error):
+                    self._ended = True
+                    raise error
+                case ConnectionClosed(error=error) if error is not None:
+                    self._ended = True
+                    raise error
+        raise StopAsyncIteration

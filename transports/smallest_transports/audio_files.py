@@ -1,0 +1,103 @@
+"""Sound files for the command line and the examples: read any, change the rate, write WAV.
+
+Reading and resampling need the extra `smallest-proto[cli]` (soundfile, soxr, numpy); writing needs nothing.
+"""
+
+from __future__ import annotations
+
+import wave
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+
+import msgspec
+
+
+class AudioFileError(Exception):
+    """A sound file cannot be read or written. `str()` is one clear line that names the file."""
+
+
+class Clip(msgspec.Struct, frozen=True):
+    """A recording: `pcm` is s16le mono, `rate` its samples per second (Hz)."""
+
+    pcm: bytes
+    rate: int
+
+    @property
+    def seconds(self) -> float:
+        """Duration in seconds."""
+        return len(self.pcm) / (2 * self.rate)
+
+
+def read_audio(path: str | Path) -> Clip:
+    """Read a sound file whole, at its own rate; channels are mixed down to one.
+
+    WAV of any PCM width (8, 16, 24, 32 bits, float), FLAC, Ogg, MP3 and what else libsndfile knows.
+    Raises `AudioFileError` for a file that is absent, no file, no sound, or empty, and when a package is missing.
+    """
+    name = str(path)
+    path = Path(path)
+    if path.is_dir():
+        raise AudioFileError(f"{name}: is a directory, not a sound file")
+    try:
+        size = path.stat().st_size
+    except FileNotFoundError:
+        raise AudioFileError(f"{name}: no such file") from None
+    except (OSError, ValueError) as error:
+        raise AudioFileError(f"{name}: cannot be opened: {_reason(error)}") from None
+    if not size:
+        raise AudioFileError(f"{name}: is empty")
+    soundfile = _package("soundfile", name)
+    np = _package("numpy", name)
+    try:
+        with path.open("rb") as file:
+            samples, rate = soundfile.read(file, dtype="float32", always_2d=True)
+    except OSError as error:
+        raise AudioFileError(f"{name}: cannot be opened: {_reason(error)}") from None
+    except (soundfile.SoundFileError, TypeError):
+        raise AudioFileError(f"{name}: is not a sound file that can be read (WAV, FLAC, Ogg, MP3)") from None
+    if not len(samples):
+        raise AudioFileError(f"{name}: has no samples")
+    mono = np.nan_to_num(samples.mean(axis=1))
+    return Clip(_pcm(np, mono), int(rate))
+
+
+def resample(clip: Clip, rate: int) -> Clip:
+    """The same recording at another rate (Hz). Raises `AudioFileError` when a package is missing."""
+    if clip.rate == rate:
+        return clip
+    np = _package("numpy", "resampling")
+    soxr = _package("soxr", "resampling")
+    samples = np.frombuffer(clip.pcm, "<i2").astype("float32") / 32768
+    return Clip(_pcm(np, soxr.resample(samples, clip.rate, rate)), rate)
+
+
+def write_wav(path: str | Path, pcm: bytes, rate: int) -> None:
+    """Write s16le mono `pcm` of `rate` Hz as a WAV file. Raises `AudioFileError` when that fails."""
+    try:
+        with Path(path).open("wb") as raw, wave.open(raw, "wb") as file:
+            file.setnchannels(1)
+            file.setsampwidth(2)
+            file.setframerate(rate)
+            file.writeframes(pcm)
+    except (OSError, ValueError) as error:
+        raise AudioFileError(f"{path}: cannot be written: {_reason(error)}") from None
+
+
+def _pcm(np: ModuleType, samples: object) -> bytes:
+    """Samples in -1..1 as s16le; louder ones are clipped."""
+    pcm: bytes = np.clip(np.rint(samples * np.float32(32768)), -32768, 32767).astype("<i2").tobytes()
+    return pcm
+
+
+def _package(package: str, purpose: str) -> ModuleType:
+    try:
+        return import_module(package)
+    except (ImportError, OSError):  # OSError: soundfile without its library
+        raise AudioFileError(
+            f"{purpose}: needs the package {package}: pip install 'smallest-proto[cli]'"
+        ) from None
+
+
+def _reason(error: Exception) -> str:
+    return (getattr(error, "strerror", None) or str(error)).lower()

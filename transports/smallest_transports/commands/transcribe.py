@@ -1,0 +1,62 @@
+"""`smallest-proto transcribe`: audio files into text."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from contextlib import aclosing
+
+from smallest_proto.limits import Limits
+from smallest_proto.pulse import PulseOptions, StreamEnded
+from smallest_transports.asyncio import connect_pulse
+from smallest_transports.audio_files import AudioFileError, Clip, read_audio, resample
+from smallest_transports.commands.display import display_for
+from smallest_transports.commands.service import service_url
+from smallest_transports.commands.streaming import hear
+
+SAMPLE_RATE = 16000
+"""Hz at which files are sent: recognition needs no more."""
+
+LIMITS = Limits(drain_timeout=60.0)
+"""A file goes out faster than it is heard: long after the last packet, the server may be in a silence of it."""
+
+
+async def transcribe(arguments: argparse.Namespace) -> int:
+    """Transcribe every file; one that cannot be read does not keep the others from it."""
+    options = PulseOptions(endpoint=arguments.endpoint, language=arguments.language, sample_rate=SAMPLE_RATE)
+    clips: list[tuple[str, Clip]] = []
+    worst = 0
+    for name in arguments.files:
+        try:
+            clips.append((name, read_audio(name)))
+        except AudioFileError as error:
+            print(f"smallest-proto: {error}", file=sys.stderr)
+            worst = 2
+    if clips:
+        async with service_url(arguments.base_url) as url:
+            for name, clip in clips:
+                worst = max(worst, await _transcribe(name, clip, options, url, arguments))
+    return worst
+
+
+async def _transcribe(
+    name: str, clip: Clip, options: PulseOptions, url: str | None, arguments: argparse.Namespace
+) -> int:
+    clip = resample(clip, SAMPLE_RATE)
+    display = display_for(
+        name, clip.seconds, json=arguments.json, interims=arguments.realtime, words=arguments.words
+    )
+    if len(arguments.files) > 1 and not arguments.json:
+        print(f"{name}:", flush=True)
+    confirmed = False
+    async with connect_pulse(options, base_url=url, limits=LIMITS) as stream:
+        events = hear(stream, clip.pcm, realtime=arguments.realtime, sent=display.sent)
+        with display:
+            async with aclosing(events):
+                async for event in events:
+                    display.show(event)
+                    if isinstance(event, StreamEnded):
+                        confirmed = event.confirmed
+    if not confirmed:
+        print(f"smallest-proto: {name}: the service stopped before its last transcript", file=sys.stderr)
+    return 0 if confirmed else 1

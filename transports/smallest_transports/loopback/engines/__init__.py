@@ -1,0 +1,1 @@
+"""Engines of the local server: `scripted` for tests, `local` for real speech."""

@@ -1,0 +1,120 @@
+"""One Lightning connection of the local server: text to the synthesiser, its speech back."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import secrets
+from collections.abc import Generator, Iterator
+from concurrent.futures import Executor
+from contextlib import suppress
+from functools import partial
+
+from smallest_proto.errors import LocalProtocolError
+from smallest_proto.events import ConnectionClosed, Event
+from smallest_proto.lightning import (
+    CancelReceived,
+    ContextClosed,
+    FlushReceived,
+    LightningConnection,
+    SendAudio,
+    SendComplete,
+    SendError,
+    SendWord,
+    SynthesisRequested,
+    SynthesisSetup,
+    TextReceived,
+)
+from smallest_proto.lightning.commands import ServerCommand
+from smallest_transports._link import Link
+from smallest_transports.loopback.engines.base import Speech, Synthesizer, SynthesizerSetup
+from smallest_transports.loopback.offload import explain, offload
+
+_SENTENCES = re.compile(r"(.*[.!?…।])\s+(.*)", re.DOTALL)
+
+
+class LightningHandler:
+    """Serves one accepted connection until it closes."""
+
+    def __init__(
+        self, link: Link, conn: LightningConnection, synthesizer: Synthesizer, pool: Executor
+    ) -> None:
+        self._link = link
+        self._conn = conn
+        self._synthesizer = synthesizer
+        self._pool = pool
+        self._waiting: asyncio.Queue[Event] = asyncio.Queue()
+
+    async def run(self) -> None:
+        """Serve. Ends with the connection; a cancellation gives the synthesis up."""
+        async with asyncio.TaskGroup() as tasks:
+            worker = tasks.create_task(self._work())
+            while (event := await self._link.next_event()) is not None:
+                if isinstance(event, ConnectionClosed):
+                    break
+                self._waiting.put_nowait(event)
+            worker.cancel()
+
+    async def _work(self) -> None:
+        text = ""
+        while True:
+            event = await self._waiting.get()
+            match event:
+                case SynthesisRequested():
+                    await self._speak(event.text, event.setup, complete=True)
+                case TextReceived(context_id=""):  # the older protocol has one release at the end
+                    text += event.text
+                case TextReceived():
+                    text += event.text
+                    if match := _SENTENCES.fullmatch(text):
+                        text = match[2]
+                        await self._speak(match[1], event.setup, complete=True, last=False)
+                case FlushReceived():
+                    await self._speak(text, event.setup, complete=False)
+                    text = ""
+                case ContextClosed():
+                    await self._speak(text, event.setup, complete=True)
+                    text = ""
+                case CancelReceived():
+                    text = ""
+
+    async def _speak(self, text: str, setup: SynthesisSetup, *, complete: bool, last: bool = True) -> None:
+        """One release of audio: chunks and words, then `complete`. Stops when the client cancels."""
+        request_id = f"task_{secrets.token_hex(6)}"
+        try:
+            pieces = self._synthesizer.speak(setup_of(setup), text)
+            try:
+                await self._say(pieces, request_id)
+            finally:
+                if isinstance(pieces, Generator):
+                    await offload(self._pool, pieces.close)
+            if complete:
+                self._send(SendComplete(request_id, last))
+        except LocalProtocolError:  # cancelled or closed meanwhile
+            return
+        except Exception as error:
+            with suppress(LocalProtocolError):
+                self._send(SendError(explain(error), request_id=request_id))
+        await self._link.flush()
+
+    async def _say(self, pieces: Iterator[Speech], request_id: str) -> None:
+        while (speech := await offload(self._pool, partial(next, pieces, None))) is not None:
+            for word in speech.words:
+                self._send(SendWord(word.word, word.start, word.end, word.index, request_id))
+            self._send(SendAudio(speech.pcm, request_id))
+            await self._link.flush()
+
+    def _send(self, command: ServerCommand) -> None:
+        self._conn.send(command, self._link.backend.now())
+
+
+def setup_of(setup: SynthesisSetup) -> SynthesizerSetup:
+    """What the engine needs of the client's settings."""
+    return SynthesizerSetup(
+        voice_id=setup.voice_id,
+        model=setup.model,
+        sample_rate=setup.sample_rate,
+        speed=setup.speed,
+        language=setup.language or "en",
+        word_timestamps=setup.word_timestamps,
+    )
