@@ -10,6 +10,9 @@ from typing import TypeAlias
 CORRELATION_ID = re.compile(r"[a-zA-Z0-9_\-.]{1,128}")
 """Ids that the server stores or echoes [asyncapi stt-live], [openapi tts]."""
 
+LARGEST = 2**31 - 1
+"""Where no document names an upper bound for a whole number, this one keeps it writable."""
+
 Check: TypeAlias = Callable[[str, object], object]
 """Takes the name of a field and its value."""
 
@@ -36,9 +39,9 @@ def boolean(field: str, value: object) -> None:
 
 
 def integer(field: str, value: object, low: int, high: int | None = None) -> None:
-    """The value is an int from `low` to `high`."""
-    if type(value) is not int or value < low or (high is not None and value > high):
-        raise refuse(field, value, f"a whole number from {low}" + (f" to {high}" if high is not None else ""))
+    """The value is an int from `low` to `high`, or to `LARGEST`."""
+    if type(value) is not int or not low <= value <= (LARGEST if high is None else high):
+        raise refuse(field, value, f"a whole number from {low} to {LARGEST if high is None else high}")
 
 
 def number(field: str, value: object, low: float, high: float | None = None) -> None:

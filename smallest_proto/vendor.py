@@ -7,7 +7,16 @@ passed on with an `UnknownValueWarning` [docs languages], [asyncapi stt-live], [
 from __future__ import annotations
 
 import warnings
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def unwarned() -> Iterator[None]:
+    """No warnings in here: what a client asks for is no business of the server's user."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 class UnknownValueWarning(UserWarning):

@@ -22,6 +22,6 @@ def lightning_options(target: str) -> LightningOptions | None:
     values = parse_qs(query, keep_blank_values=True).get("timeout")
     if values is None:
         return LightningOptions()
-    if not re.fullmatch(r"[0-9]{1,9}", values[-1]) or int(values[-1]) == 0:
+    if not re.fullmatch(r"[0-9]{1,10}", values[-1]) or int(values[-1]) == 0:
         raise ValueError(f"timeout={values[-1][:20]!r}: expected a positive number of whole seconds")
     return LightningOptions(idle_timeout=int(values[-1]))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import warnings
 from urllib.parse import parse_qsl
 
 import msgspec
 
 from smallest_proto.pulse.keywords import Keyword
 from smallest_proto.pulse.options import WIRE_NAMES, PulseOptions
+from smallest_proto.vendor import unwarned
 
 _PATHS = (
     (re.compile(r".*/stt/live/?"), "live"),
@@ -42,8 +42,7 @@ def pulse_options(target: str) -> PulseOptions | None:
         raise ValueError("missing required query parameter: model; expected pulse")
     if values["model"] == "pulse-pro":
         raise ValueError("model='pulse-pro' has no streaming transport: expected pulse")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a client's unknown language is no business of the server's user
+    with unwarned():
         return msgspec.convert(values | {"endpoint": endpoint}, PulseOptions, strict=False)
 
 

@@ -15,7 +15,7 @@ from smallest_proto.json_text import load_object
 from smallest_proto.pulse.batch_options import WIRE_NAMES, BatchEndpoint, BatchOptions, check_url
 from smallest_proto.pulse.batch_refusals import BatchRefusal, batch_refusal
 from smallest_proto.pulse.batch_result import BatchResult
-from smallest_proto.vendor import PULSE_BATCH_MODELS
+from smallest_proto.vendor import PULSE_BATCH_MODELS, unwarned
 
 _PATHS: tuple[tuple[re.Pattern[str], BatchEndpoint], ...] = (
     (re.compile(r".*/stt/?"), "stt"),
@@ -73,7 +73,8 @@ def _options(endpoint: BatchEndpoint, sent: Mapping[str, str], model: str | None
         values = {k: v for k, v in values.items() if not k.startswith("webhook_")}
     if "webhook_extra" in values:
         values["webhook_extra"] = _split(str(values["webhook_extra"]))
-    return msgspec.convert(values | {"endpoint": endpoint}, BatchOptions, strict=False)
+    with unwarned():
+        return msgspec.convert(values | {"endpoint": endpoint}, BatchOptions, strict=False)
 
 
 _LEGACY_ONLY = ("encoding", "sample_rate", "format", "punctuate", "capitalize")

@@ -145,10 +145,10 @@ def _read_control(message: str) -> tuple[ServerInput, Event]:
 def _encode(message: object) -> str:
     """The message as the service writes it: the common keys always, the others where they say something."""
     kind = type(message)
-    if isinstance(message, VadMessage) and message.type not in VAD_TYPES:
-        raise LocalProtocolError(
-            f"VadMessage.type is {message.type!r}: expected one of {', '.join(VAD_TYPES)}"
-        )
+    for name, accepted in _MARKS.get(kind, {}).items():
+        if (value := getattr(message, name)) not in accepted:
+            expected = " or ".join(map(repr, accepted))
+            raise LocalProtocolError(f"{kind.__name__}.{name} is {value!r}: expected {expected}")
     try:
         return msgspec.json.encode(_ALWAYS.get(kind, {}) | msgspec.to_builtins(message)).decode()
     except (TypeError, ValueError, RecursionError):
@@ -156,6 +156,13 @@ def _encode(message: object) -> str:
             f"{kind.__name__} cannot be written as JSON: expected the types it declares, and text in UTF-8"
         ) from None
 
+
+_MARKS: dict[type, dict[str, tuple[str, ...]]] = {
+    TranscriptMessage: {"type": ("transcription", ""), "status": ("success", "")},
+    VadMessage: {"type": VAD_TYPES},
+    ErrorMessage: {"type": ("error",), "status": ("error",)},
+}
+"""What tells the kinds apart: with anything else in it, a client takes the message for another."""
 
 _ALWAYS: dict[type, dict[str, object]] = {
     TranscriptMessage: {

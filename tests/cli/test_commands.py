@@ -6,80 +6,21 @@ import signal
 import socket
 import subprocess
 import sys
-import warnings
 import wave
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from ended import Command
 from faults import FAULTS, Fault
 from smallest_proto.endpoints import API_KEY_VARIABLE
 from smallest_transports.audio_files import write_wav
-from smallest_transports.cli import main
 from smallest_transports.loopback import serve
-from sockets import CLOSE, QUICK, Peer, frame, hosted, raw_server
+from sockets import CLOSE, Peer, frame, hosted, raw_server
 
 CANARY = "sk_canary_5dc2a6"
 WITHIN = 30
-
-
-@pytest.fixture(autouse=True)
-def no_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(API_KEY_VARIABLE, raising=False)
-
-
-@pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Deadlines that a test can wait for."""
-    monkeypatch.setattr("smallest_transports._connect.Limits", lambda: QUICK)
-    monkeypatch.setattr("smallest_transports.commands.transcribe.LIMITS", QUICK)
-
-
-@pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    with hosted(serve()) as server:
-        yield server.url
-
-
-@pytest.fixture
-def clip(tmp_path: Path) -> Path:
-    path = tmp_path / "clip.wav"
-    write_wav(path, bytes(2 * 24000 * 3), 24000)
-    return path
-
-
-class Ended:
-    """How a command ended."""
-
-    def __init__(self, code: int, out: str, err: str) -> None:
-        self.code, self.out, self.err = code, out, err
-
-    @property
-    def complaint(self) -> str:
-        """The only line on standard error."""
-        assert self.err.startswith("smallest-proto: "), self.err
-        assert self.err.count("\n") == 1, self.err
-        return self.err.strip().removeprefix("smallest-proto: ")
-
-
-Command = Callable[..., Ended]
-
-
-@pytest.fixture
-def command(capsys: pytest.CaptureFixture[str]) -> Command:
-    """Run the command line in this process."""
-
-    def run(*argv: object) -> Ended:
-        with warnings.catch_warnings():
-            try:
-                code = main([str(arg) for arg in argv])
-            except SystemExit as exit:
-                code = int(str(exit.code))
-        captured = capsys.readouterr()
-        return Ended(code, captured.out, captured.err)
-
-    return run
 
 
 def assert_wav(path: Path, rate: int, seconds: float) -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from types import ModuleType
 
+import msgspec
 import pytest
 
 from http_vectors import cases, play
+from smallest_proto import lightning, pulse
 from smallest_proto.errors import ConnectionLost, LocalProtocolError, RemoteProtocolError, ServerError
 from smallest_proto.events import NEED_DATA, ConnectionClosed
 from smallest_proto.exchange import DocumentExchange, HttpExchange, RequestFailed
@@ -132,3 +135,11 @@ def test_the_bases_read_nothing_by_themselves() -> None:
         finishing.receive_end()
     with pytest.raises(NotImplementedError):
         document.receive_end()
+
+
+@pytest.mark.parametrize("package", [lightning, pulse], ids=["lightning", "pulse"])
+def test_what_is_handed_out_cannot_be_changed(package: ModuleType) -> None:
+    kinds = [getattr(package, name) for name in package.__all__]
+    structs = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, msgspec.Struct)]
+    assert {kind.__name__ for kind in structs if not kind.__struct_config__.frozen} == set()
+    assert len(structs) > 10

@@ -191,6 +191,7 @@ def test_events_without_an_end_fail(pieces: list[bytes], framing: Framing, cuts:
     assert isinstance(last, RequestFailed)
     assert isinstance(last.error, ConnectionLost)
     assert last.error.retryable
+    assert str(last.error) == "the server's event stream ended before it was done"
 
 
 def test_the_end_is_told_at_once() -> None:

@@ -182,7 +182,8 @@ def test_bad_targets(target: str, status: int, words: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "request_bytes", [b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"\x16\x03\x01\x02\x00\r\n\r\n", b""]
+    "request_bytes",
+    [b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", b"\x16\x03\x01\x02\x00\r\n\r\n", b""],
 )
 def test_what_is_no_upgrade_gets_an_answer_and_an_end(request_bytes: bytes) -> None:
     async def main() -> None:

@@ -256,3 +256,10 @@ def test_json_nested_without_end_is_no_answer(opening: bytes) -> None:
     for status, kind in ((200, RemoteProtocolError), (400, ServerError)):
         assert isinstance(parse_batch(status, (), opening * 100_000), kind)
     assert isinstance(parse_webhook(opening * 100_000), RemoteProtocolError)
+
+
+def test_a_client_may_ask_for_a_language_that_nobody_knows() -> None:
+    # a warning here would be an exception, as all are in these tests
+    asked = batch_asked("POST", "/stt/?model=pulse&language=tlh", RAW, b"RIFF")
+    assert isinstance(asked, BatchAsked)
+    assert asked.options.language == "tlh"

@@ -22,6 +22,8 @@ from smallest_proto.wire.http_states import State
 KEY = "sk_0123456789abcdef"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
 GET = b"GET /a?b=c HTTP/1.1\r\nHost: h\r\n\r\n"
+POST = b"POST /p HTTP/1.1\r\nHost: h\r\n"
+TE = b"Transfer-Encoding: chunked\r\n\r\n"
 
 
 def request(
@@ -93,6 +95,13 @@ def answered(
     if eof:
         wire.receive_eof(0.0)
     return events(wire)
+
+
+def asked(data: bytes = GET, limits: Limits | None = None) -> HttpServerWire:
+    """A server wire that has read this."""
+    wire = HttpServerWire(limits=limits or Limits())
+    feed(wire, data)
+    return wire
 
 
 def failure(found: list[Event]) -> ProtocolError:

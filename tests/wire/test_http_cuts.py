@@ -14,12 +14,11 @@ from smallest_proto.limits import Limits
 from smallest_proto.testing import Cut, bytewise, cut_at, random_cuts, whole
 from smallest_proto.wire.http_events import ExchangeEnded, ExchangeFailed
 from smallest_proto.wire.http_states import State
-from wire.http_recording import GET, OK, Server, chunked, events, feed, started, state_of
+from wire.http_recording import GET, OK, POST, TE, Server, chunked, events, feed, started, state_of
 
 LIMITS = Limits(max_handshake_bytes=400, max_headers=10, max_error_body=24, max_request_body=100)
 
 ONE = b"HTTP/1.1 200 OK\r\n"
-TE = b"Transfer-Encoding: chunked\r\n\r\n"
 RESPONSES = [
     OK,
     OK.replace(b"\r\n", b"\n"),
@@ -57,7 +56,6 @@ RESPONSES = [
     b"",
 ]
 
-POST = b"POST /p HTTP/1.1\r\nHost: h\r\n"
 REQUESTS = [
     GET,
     GET.replace(b"\r\n", b"\n"),

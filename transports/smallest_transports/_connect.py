@@ -1,4 +1,4 @@
-"""From what the user gave to an open WebSocket: the key, TLS, the upgrade."""
+"""From what the user gave to an open connection: the key, TLS, the upgrade."""
 
 from __future__ import annotations
 
@@ -9,13 +9,20 @@ from typing import TypedDict, Unpack
 
 import msgspec
 
-from smallest_proto.endpoints import API_KEY_VARIABLE, BASE_URL, ApiKey, UpgradeRequest, split_base_url
+from smallest_proto.endpoints import (
+    API_KEY_VARIABLE,
+    BASE_URL,
+    ApiKey,
+    Destination,
+    UpgradeRequest,
+    split_base_url,
+)
 from smallest_proto.errors import ConnectionLost
 from smallest_proto.events import ConnectionClosed
 from smallest_proto.limits import Limits
 from smallest_proto.message_layer import MessageLayer
 from smallest_proto.wire import HandshakeCompleted, WebSocketWire
-from smallest_transports._backend import Backend
+from smallest_transports._backend import Backend, Stream
 from smallest_transports._link import Link
 
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -87,6 +94,12 @@ def find_key(api_key: str | None, base_url: str) -> ApiKey | None:
     raise ValueError(f"no API key: give api_key, or set {API_KEY_VARIABLE} in the environment")
 
 
+async def open_stream(backend: Backend, where: Destination, given: ConnectSettings) -> Stream:
+    """Connect, with TLS if it is asked for. Raises ConnectFailed, or DeadlineExceeded with code `connect`."""
+    tls = (given.ssl_context or create_default_context()) if where.secure else None
+    return await backend.connect(where.host, where.port, ssl=tls, timeout=given.connect_timeout)
+
+
 async def open_link(
     backend: Backend, conn: MessageLayer, request: UpgradeRequest, given: ConnectSettings
 ) -> Link:
@@ -96,8 +109,7 @@ async def open_link(
     ConnectionLost; nothing is left open then, nor after a cancellation.
     """
     wire = WebSocketWire(conn, request, limits=given.limits)
-    tls = (given.ssl_context or create_default_context()) if request.secure else None
-    stream = await backend.connect(request.host, request.port, ssl=tls, timeout=given.connect_timeout)
+    stream = await open_stream(backend, request, given)
     link = Link(backend, stream, wire)
     try:
         wire.connect(backend.now())

@@ -7,13 +7,14 @@ from typing import TypeAlias
 from smallest_proto.errors import ConnectionLost, LocalProtocolError
 from smallest_proto.events import NEED_DATA, Event
 from smallest_proto.wire import WebSocketServerWire, WebSocketWire
+from smallest_proto.wire.http import HttpServerWire, HttpWire
 from smallest_transports._backend import Backend, Stream
 
-Wire: TypeAlias = WebSocketWire | WebSocketServerWire
+Wire: TypeAlias = WebSocketWire | WebSocketServerWire | HttpWire | HttpServerWire
 
 
 class Link:
-    """One WebSocket over one stream."""
+    """One connection, WebSocket or HTTP, over one stream."""
 
     def __init__(self, backend: Backend, stream: Stream, wire: Wire) -> None:
         self.backend = backend
@@ -69,7 +70,7 @@ class Link:
         await self.flush(self.wire.next_deadline())
 
     async def aclose(self) -> None:
-        """Close the WebSocket, then the stream. Bounded by `Limits.close_timeout`; harmless when repeated."""
+        """Close the connection, then the stream. Bounded by `Limits.close_timeout`; harmless when repeated."""
         if self._closing:
             return
         self._closing = True

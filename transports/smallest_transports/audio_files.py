@@ -1,16 +1,28 @@
-"""Sound files for the command line and the examples: read any, change the rate, write WAV.
+"""Sound files for the command line, the local server and the examples: read any, change the rate, write some.
 
-Reading and resampling need the extra `smallest-proto[cli]` (soundfile, soxr, numpy); writing needs nothing.
+Reading and resampling need the extra `smallest-proto[cli]` (soundfile, soxr, numpy); writing WAV needs nothing.
 """
 
 from __future__ import annotations
 
+import io
 import wave
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
+from typing import IO, Literal, TypeAlias
 
 import msgspec
+
+Encoded: TypeAlias = Literal["mp3", "ulaw", "alaw"]
+
+_SUBTYPES: dict[Encoded, tuple[str, str]] = {
+    "mp3": ("MP3", "MPEG_LAYER_III"),
+    "ulaw": ("RAW", "ULAW"),
+    "alaw": ("RAW", "ALAW"),
+}
 
 
 class AudioFileError(Exception):
@@ -35,25 +47,43 @@ def read_audio(path: str | Path) -> Clip:
     WAV of any PCM width (8, 16, 24, 32 bits, float), FLAC, Ogg, MP3 and what else libsndfile knows.
     Raises `AudioFileError` for a file that is absent, no file, no sound, or empty, and when a package is missing.
     """
+    with _opened(path) as file:
+        return _decode(file, str(path))
+
+
+def read_file(path: str | Path) -> bytes:
+    """The bytes of a file that is to be sent as it is. Raises `AudioFileError` for one that is absent or empty."""
+    with _opened(path) as file:
+        return file.read()
+
+
+@contextmanager
+def _opened(path: str | Path) -> Iterator[IO[bytes]]:
     name = str(path)
     path = Path(path)
     if path.is_dir():
         raise AudioFileError(f"{name}: is a directory, not a sound file")
     try:
-        size = path.stat().st_size
+        if not path.stat().st_size:
+            raise AudioFileError(f"{name}: is empty")
+        with path.open("rb") as file:
+            yield file
     except FileNotFoundError:
         raise AudioFileError(f"{name}: no such file") from None
     except (OSError, ValueError) as error:
         raise AudioFileError(f"{name}: cannot be opened: {_reason(error)}") from None
-    if not size:
-        raise AudioFileError(f"{name}: is empty")
+
+
+def decode_audio(data: bytes, name: str) -> Clip:
+    """As `read_audio`, for a file in memory; `name` is what errors call it."""
+    return _decode(io.BytesIO(data), name)
+
+
+def _decode(file: IO[bytes], name: str) -> Clip:
     soundfile = _package("soundfile", name)
     np = _package("numpy", name)
     try:
-        with path.open("rb") as file:
-            samples, rate = soundfile.read(file, dtype="float32", always_2d=True)
-    except OSError as error:
-        raise AudioFileError(f"{name}: cannot be opened: {_reason(error)}") from None
+        samples, rate = soundfile.read(file, dtype="float32", always_2d=True)
     except (soundfile.SoundFileError, TypeError):
         raise AudioFileError(f"{name}: is not a sound file that can be read (WAV, FLAC, Ogg, MP3)") from None
     if not len(samples):
@@ -70,6 +100,28 @@ def resample(clip: Clip, rate: int) -> Clip:
     soxr = _package("soxr", "resampling")
     samples = np.frombuffer(clip.pcm, "<i2").astype("float32") / 32768
     return Clip(_pcm(np, soxr.resample(samples, clip.rate, rate)), rate)
+
+
+def encode_audio(clip: Clip, encoding: Encoded) -> bytes:
+    """The recording as MP3, or as G.711 without a header. Raises `AudioFileError` when that fails."""
+    soundfile = _package("soundfile", encoding)
+    np = _package("numpy", encoding)
+    container, subtype = _SUBTYPES[encoding]
+    file = io.BytesIO()
+    try:
+        samples = np.frombuffer(clip.pcm, "<i2")
+        soundfile.write(file, samples, clip.rate, format=container, subtype=subtype)
+    except (soundfile.SoundFileError, ValueError):
+        raise AudioFileError(f"{encoding}: cannot be written at {clip.rate} Hz by this libsndfile") from None
+    return file.getvalue()
+
+
+def write_file(path: str | Path, data: bytes) -> None:
+    """Write these bytes. Raises `AudioFileError` when that fails."""
+    try:
+        Path(path).write_bytes(data)
+    except (OSError, ValueError) as error:
+        raise AudioFileError(f"{path}: cannot be written: {_reason(error)}") from None
 
 
 def write_wav(path: str | Path, pcm: bytes, rate: int) -> None:

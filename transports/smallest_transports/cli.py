@@ -61,6 +61,8 @@ def _command(name: str) -> Command:
         from smallest_transports.commands.say import say as command
     elif name == "transcribe":
         from smallest_transports.commands.transcribe import transcribe as command
+    elif name == "voices":
+        from smallest_transports.commands.voices import voices as command
     else:
         from smallest_transports.commands.serve import serve as command
     return command
@@ -83,9 +85,17 @@ def parser() -> argparse.ArgumentParser:
     )
     demo.add_argument("-o", "--output", default="demo.wav", metavar="FILE.wav", help="where the speech goes")
 
-    say = commands.add_parser("say", help="speak a text into a WAV file")
+    say = commands.add_parser("say", help="speak a text into a file")
     say.add_argument("text", metavar="TEXT", help="what to say; - reads standard input")
-    say.add_argument("-o", "--output", required=True, metavar="FILE.wav")
+    say.add_argument("-o", "--output", required=True, metavar="FILE")
+    over = say.add_mutually_exclusive_group()
+    over.add_argument("--http", action="store_true", help="over HTTP instead of a WebSocket")
+    over.add_argument("--sse", action="store_true", help="over HTTP, as server-sent events")
+    say.add_argument(
+        "--format",
+        choices=("wav", "mp3", "pcm", "ulaw", "alaw"),
+        help="with --http: what to ask for and to save; WAV, made here of PCM, unless given",
+    )
     say.add_argument("--voice", metavar="ID", help="voice id; the model's default voice unless given")
     say.add_argument("--model", default="lightning_v3.1_pro")
     say.add_argument("--language", default="en")
@@ -99,13 +109,24 @@ def parser() -> argparse.ArgumentParser:
     transcribe.add_argument(
         "--realtime", action="store_true", help="send at the pace of speech, show interims"
     )
-    transcribe.add_argument("--json", action="store_true", help="one JSON object per event and line")
+    transcribe.add_argument(
+        "--batch", action="store_true", help="send each file as a whole, over HTTP, and wait for the result"
+    )
+    transcribe.add_argument(
+        "--json", action="store_true", help="one JSON object per line, for each event or each result"
+    )
     transcribe.add_argument("--words", action="store_true", help="show the time and confidence of each word")
     transcribe.add_argument("--language", default="en")
     transcribe.add_argument(
-        "--endpoint", choices=("get_text", "live", "transcribe"), default="get_text", help="server path"
+        "--endpoint",
+        choices=("get_text", "live", "transcribe", "stt"),
+        help="server path: get_text unless given; with --batch get_text or stt, stt unless given",
     )
     _add_service(transcribe)
+
+    voices = commands.add_parser("voices", help="list the voices that there are")
+    voices.add_argument("--json", action="store_true", help="one JSON object per line")
+    _add_service(voices)
 
     serve = commands.add_parser("serve", help="run the local server, for development and tests")
     serve.add_argument("--port", type=int, default=0, help="0 takes a free one")

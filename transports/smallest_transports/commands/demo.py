@@ -45,15 +45,15 @@ async def demo(arguments: argparse.Namespace) -> int:
         console.print(f"  {url}\n")
         console.print(f"Lightning speaks: {SENTENCE!r}")
         spoken = await speak(SENTENCE, LightningOptions(sample_rate=SAMPLE_RATE), url)
-        write_wav(arguments.output, spoken.pcm, SAMPLE_RATE)
-        seconds = AudioFormat("linear16", SAMPLE_RATE).seconds(len(spoken.pcm))
+        write_wav(arguments.output, spoken.audio, SAMPLE_RATE)
+        seconds = AudioFormat("linear16", SAMPLE_RATE).seconds(len(spoken.audio))
         console.print(f"  {seconds:.2f} s of speech, saved as {arguments.output}\n")
         console.print("Pulse listens, in real time:")
         heard = Listener(console)
         options = PulseOptions(endpoint="live", sample_rate=SAMPLE_RATE, vad_events=True)
         async with connect_pulse(options, base_url=url) as stream:
             heard.begin()
-            events = hear(stream, spoken.pcm, realtime=True, sent=heard.sent)
+            events = hear(stream, spoken.audio, realtime=True, sent=heard.sent)
             with heard.live:
                 async with aclosing(events):
                     async for event in events:

@@ -1,4 +1,4 @@
-"""`smallest-proto say`: a text into a WAV file."""
+"""`smallest-proto say`: a text into a file, WAV unless asked otherwise."""
 
 from __future__ import annotations
 
@@ -10,20 +10,36 @@ import time
 import msgspec
 
 from smallest_proto.audio import AudioFormat
-from smallest_proto.lightning import AudioChunk, ContextComplete, LightningOptions, WordTimestamp
-from smallest_transports.asyncio import connect_lightning
-from smallest_transports.audio_files import write_wav
+from smallest_proto.lightning import (
+    AudioChunk,
+    ContextComplete,
+    EncodedAudio,
+    LightningOptions,
+    OutputFormat,
+    SpeechComplete,
+    WordTimestamp,
+)
+from smallest_proto.limits import Limits
+from smallest_transports.asyncio import connect_lightning, synthesize
+from smallest_transports.audio_files import write_file, write_wav
 from smallest_transports.commands.failures import BadInput
 from smallest_transports.commands.service import service_url
 
+LIMITS = Limits(response_timeout=120.0, idle_timeout=60.0)
+"""Over HTTP: a long text in a format other than PCM can be silent until it is spoken to its end."""
+
 
 class Spoken(msgspec.Struct):
-    """What came back: PCM, word times, and seconds from the text to the first audio."""
+    """What came back: audio (PCM unless another format was asked for), word times, and its length if known.
 
-    pcm: bytes
+    `first_audio` is seconds from the request to the first audio; over a WebSocket, from the text.
+    """
+
+    audio: bytes
     words: list[WordTimestamp]
     first_audio: float
     confirmed: bool
+    seconds: float | None = None
 
 
 async def say(arguments: argparse.Namespace) -> int:
@@ -31,6 +47,10 @@ async def say(arguments: argparse.Namespace) -> int:
     text = sys.stdin.read() if arguments.text == "-" else arguments.text
     if not text.strip():
         raise BadInput("TEXT is empty: expected something to say")
+    if arguments.format is not None and not arguments.http:
+        raise BadInput(f"--format {arguments.format}: expected --http beside it")
+    if arguments.words and (arguments.http or arguments.sse):
+        raise BadInput("--words: word times come over the WebSocket only; leave out --http and --sse")
     check_directory(arguments.output)
     options = LightningOptions(
         model=arguments.model,
@@ -41,14 +61,20 @@ async def say(arguments: argparse.Namespace) -> int:
         word_timestamps=arguments.words,
     )
     async with service_url(arguments.base_url) as url:
-        spoken = await speak(text, options, url)
-    seconds = AudioFormat("linear16", options.sample_rate).seconds(len(spoken.pcm))
-    if not spoken.pcm:
+        if arguments.http or arguments.sse:
+            spoken = await speak_once(text, options, url, arguments.format or "pcm", events=arguments.sse)
+        else:
+            spoken = await speak(text, options, url)
+    if not spoken.audio:
         raise BadInput("the service had nothing to say for this text")
-    write_wav(arguments.output, spoken.pcm, options.sample_rate)
+    if arguments.format is None:
+        write_wav(arguments.output, spoken.audio, options.sample_rate)
+    else:
+        write_file(arguments.output, spoken.audio)
+    length = f"{len(spoken.audio)} bytes" if spoken.seconds is None else f"{spoken.seconds:.2f} s"
     for word in spoken.words:
         print(f"{word.start:7.2f} {word.end:7.2f}  {word.word}")
-    print(f"{arguments.output}: {seconds:.2f} s of speech, the first after {spoken.first_audio:.2f} s")
+    print(f"{arguments.output}: {length} of speech, the first after {spoken.first_audio:.2f} s")
     if not spoken.confirmed:
         print(
             "smallest-proto: the service never said that this is all; the end may be missing", file=sys.stderr
@@ -68,7 +94,7 @@ def check_directory(output: str) -> None:
 async def speak(text: str, options: LightningOptions, base_url: str | None) -> Spoken:
     """Synthesise `text`. Raises what the connection or the synthesis failed with."""
     pcm = bytearray()
-    spoken = Spoken(pcm=b"", words=[], first_audio=0.0, confirmed=False)
+    spoken = Spoken(audio=b"", words=[], first_audio=0.0, confirmed=False)
     async with connect_lightning(options, base_url=base_url) as stream:
         begun = time.monotonic()
         async for event in await stream.speak(text):
@@ -80,5 +106,31 @@ async def speak(text: str, options: LightningOptions, base_url: str | None) -> S
                     spoken.words.append(event)
                 case ContextComplete():
                     spoken.confirmed = event.confirmed
-    spoken.pcm = bytes(pcm)
+    spoken.audio = bytes(pcm)
+    spoken.seconds = AudioFormat("linear16", options.sample_rate).seconds(len(pcm))
+    return spoken
+
+
+async def speak_once(
+    text: str, options: LightningOptions, base_url: str | None, output_format: OutputFormat, *, events: bool
+) -> Spoken:
+    """Synthesise `text` with one request. Raises what it failed with."""
+    audio = bytearray()
+    spoken = Spoken(audio=b"", words=[], first_audio=0.0, confirmed=False)
+    begun = time.monotonic()
+    async with synthesize(
+        *(text, options),
+        output_format=output_format,
+        via="sse" if events else "http",
+        base_url=base_url,
+        limits=LIMITS,
+    ) as speech:
+        async for event in speech:
+            match event:
+                case AudioChunk(pcm=piece) | EncodedAudio(data=piece):
+                    spoken.first_audio = spoken.first_audio or time.monotonic() - begun
+                    audio += piece
+                case SpeechComplete():
+                    spoken.confirmed, spoken.seconds = True, event.seconds
+    spoken.audio = bytes(audio)
     return spoken

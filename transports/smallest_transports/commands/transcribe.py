@@ -10,7 +10,9 @@ from smallest_proto.limits import Limits
 from smallest_proto.pulse import PulseOptions, StreamEnded
 from smallest_transports.asyncio import connect_pulse
 from smallest_transports.audio_files import AudioFileError, Clip, read_audio, resample
+from smallest_transports.commands.batch import transcribe_batch
 from smallest_transports.commands.display import display_for
+from smallest_transports.commands.failures import BadInput
 from smallest_transports.commands.service import service_url
 from smallest_transports.commands.streaming import hear
 
@@ -23,7 +25,13 @@ LIMITS = Limits(drain_timeout=60.0)
 
 async def transcribe(arguments: argparse.Namespace) -> int:
     """Transcribe every file; one that cannot be read does not keep the others from it."""
-    options = PulseOptions(endpoint=arguments.endpoint, language=arguments.language, sample_rate=SAMPLE_RATE)
+    if arguments.batch:
+        return await transcribe_batch(arguments)
+    if arguments.endpoint == "stt":
+        raise BadInput("--endpoint stt: expected --batch beside it, or get_text, live or transcribe")
+    options = PulseOptions(
+        endpoint=arguments.endpoint or "get_text", language=arguments.language, sample_rate=SAMPLE_RATE
+    )
     clips: list[tuple[str, Clip]] = []
     worst = 0
     for name in arguments.files:

@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import re
 import secrets
-from collections.abc import Generator, Iterator
 from concurrent.futures import Executor
-from contextlib import suppress
-from functools import partial
+from contextlib import aclosing, suppress
 
 from smallest_proto.errors import LocalProtocolError
 from smallest_proto.events import ConnectionClosed, Event
@@ -27,8 +25,9 @@ from smallest_proto.lightning import (
 )
 from smallest_proto.lightning.commands import ServerCommand
 from smallest_transports._link import Link
-from smallest_transports.loopback.engines.base import Speech, Synthesizer, SynthesizerSetup
-from smallest_transports.loopback.offload import explain, offload
+from smallest_transports.loopback.engines.base import Synthesizer
+from smallest_transports.loopback.offload import explain
+from smallest_transports.loopback.speaking import setup_of, spoken
 
 _SENTENCES = re.compile(r"(.*[.!?…।])\s+(.*)", re.DOTALL)
 
@@ -82,12 +81,12 @@ class LightningHandler:
         """One release of audio: chunks and words, then `complete`. Stops when the client cancels."""
         request_id = f"task_{secrets.token_hex(6)}"
         try:
-            pieces = self._synthesizer.speak(setup_of(setup), text)
-            try:
-                await self._say(pieces, request_id)
-            finally:
-                if isinstance(pieces, Generator):
-                    await offload(self._pool, pieces.close)
+            async with aclosing(spoken(self._synthesizer, setup_of(setup), text, self._pool)) as pieces:
+                async for speech in pieces:
+                    for word in speech.words:
+                        self._send(SendWord(word.word, word.start, word.end, word.index, request_id))
+                    self._send(SendAudio(speech.pcm, request_id))
+                    await self._link.flush()
             if complete:
                 self._send(SendComplete(request_id, last))
         except LocalProtocolError:  # cancelled or closed meanwhile
@@ -97,24 +96,5 @@ class LightningHandler:
                 self._send(SendError(explain(error), request_id=request_id))
         await self._link.flush()
 
-    async def _say(self, pieces: Iterator[Speech], request_id: str) -> None:
-        while (speech := await offload(self._pool, partial(next, pieces, None))) is not None:
-            for word in speech.words:
-                self._send(SendWord(word.word, word.start, word.end, word.index, request_id))
-            self._send(SendAudio(speech.pcm, request_id))
-            await self._link.flush()
-
     def _send(self, command: ServerCommand) -> None:
         self._conn.send(command, self._link.backend.now())
-
-
-def setup_of(setup: SynthesisSetup) -> SynthesizerSetup:
-    """What the engine needs of the client's settings."""
-    return SynthesizerSetup(
-        voice_id=setup.voice_id,
-        model=setup.model,
-        sample_rate=setup.sample_rate,
-        speed=setup.speed,
-        language=setup.language or "en",
-        word_timestamps=setup.word_timestamps,
-    )

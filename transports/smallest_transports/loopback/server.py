@@ -1,27 +1,27 @@
-"""Listening, accepting upgrades, and handing each connection to its handler."""
+"""Listening, telling WebSocket from HTTP, accepting upgrades, and handing each connection to its handler."""
 
 from __future__ import annotations
 
 import asyncio
-import hmac
 import logging
 import secrets
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 
-import msgspec
-
-from smallest_proto.endpoints import ApiKey
 from smallest_proto.events import Role
+from smallest_proto.http_reply import HttpReply, json_reply
 from smallest_proto.lightning import LightningConnection, lightning_options
 from smallest_proto.limits import Limits
 from smallest_proto.pulse import PulseConnection, pulse_options
 from smallest_proto.wire import UpgradeReceived, WebSocketServerWire
-from smallest_transports._asyncio_backend import AsyncioBackend, AsyncioStream
+from smallest_proto.wire.http import HttpServerWire, wants_upgrade
+from smallest_transports._asyncio_backend import CLOSE_TIMEOUT, AsyncioBackend, AsyncioStream
 from smallest_transports._link import Link
+from smallest_transports.loopback.access import Gate
 from smallest_transports.loopback.engines.base import Recognizer, Synthesizer
 from smallest_transports.loopback.engines.scripted import ScriptedRecognizer, ScriptedSynthesizer
+from smallest_transports.loopback.http_handler import HttpHandler
 from smallest_transports.loopback.lightning_handler import LightningHandler
 from smallest_transports.loopback.pulse_handler import PulseHandler
 
@@ -43,7 +43,7 @@ class LoopbackServer:
     ) -> None:
         self._recognizer = recognizer
         self._synthesizer = synthesizer
-        self._authorization = None if api_key is None else f"Bearer {ApiKey(api_key).reveal()}"
+        self._gate = Gate(api_key)
         self._limits = limits
         self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="engine")
         self._backend = AsyncioBackend()
@@ -90,37 +90,83 @@ class LoopbackServer:
         session.add_done_callback(lambda _: stream.abort())  # a task cancelled before it ran closed nothing
 
     async def _serve(self, stream: AsyncioStream) -> None:
+        begun = self._backend.now()
+        try:
+            head, upgrade = await self._read_head(stream, begun)
+            if upgrade:
+                await self._serve_websocket(stream, head, begun)
+            elif head:
+                await self._serve_http(stream, head, begun)
+        except Exception:
+            _log.exception("a connection ended in an unexpected error")
+        finally:
+            await stream.aclose()
+
+    async def _read_head(self, stream: AsyncioStream, begun: float) -> tuple[bytes, bool]:
+        """The first bytes, enough to tell what they begin, and whether that is a WebSocket.
+
+        What is incomplete when the time is up, or the client gone, counts as HTTP, which knows how to refuse it.
+        """
+        timeout = self._limits.handshake_timeout
+        head = b""
+        while (upgrade := wants_upgrade(head, limits=self._limits)) is None:
+            data = await stream.read(None if timeout is None else begun + timeout)
+            if not data:
+                break
+            head += data
+        return head, bool(upgrade)
+
+    async def _serve_websocket(self, stream: AsyncioStream, head: bytes, begun: float) -> None:
         wire = WebSocketServerWire(limits=self._limits)
         link = Link(self._backend, stream, wire)
         try:
-            wire.connect(self._backend.now())
+            wire.connect(begun)
+            wire.receive_data(head, self._backend.now())
             event = await link.next_event()
             if isinstance(event, UpgradeReceived):
                 handler = self._answer(link, wire, event)
                 await link.flush()
                 if handler is not None:
                     await handler.run()
-        except Exception:
-            _log.exception("a connection ended in an unexpected error")
         finally:
             await link.aclose()
+
+    async def _serve_http(self, stream: AsyncioStream, head: bytes, begun: float) -> None:
+        wire = HttpServerWire(limits=self._limits)
+        link = Link(self._backend, stream, wire)
+        handler = HttpHandler(
+            link, wire, self._gate, self._recognizer, self._synthesizer, self._pool, self._limits
+        )
+        try:
+            wire.receive_data(head, begun)
+            wire.handle_timeout(self._backend.now())
+            await link.flush(self._patience())
+            if await handler.run():
+                await self._linger(stream)
+        finally:
+            await link.aclose()
+
+    async def _linger(self, stream: AsyncioStream) -> None:
+        """Read on for a while: to hang up on a client that still sends can take our answer from it."""
+        until = self._patience()
+        while await stream.read(until) and self._backend.now() < until:
+            pass
+
+    def _patience(self) -> float:
+        return self._backend.now() + (self._limits.close_timeout or CLOSE_TIMEOUT)
 
     def _answer(
         self, link: Link, wire: WebSocketServerWire, asked: UpgradeReceived
     ) -> PulseHandler | LightningHandler | None:
         """Accept or reject the upgrade, with the statuses and bodies of the service."""
         now = self._backend.now()
-        given = dict(asked.headers).get("authorization", "")
-        if self._authorization is not None and not hmac.compare_digest(
-            given.encode(), self._authorization.encode()
-        ):
-            body = {"error": "unauthorized"} if given else {"message": "Unauthorized: No tokens provided"}
-            _reject(wire, 401, now, body)
+        if (refusal := self._gate.refusal(asked.headers)) is not None:
+            _reject(wire, now, refusal)
             return None
         try:
             speech, hearing = lightning_options(asked.target), pulse_options(asked.target)
         except ValueError as error:
-            _reject(wire, 400, now, {"error": str(error), "request_id": secrets.token_hex(8)})
+            _reject(wire, now, json_reply(400, {"error": str(error), "request_id": secrets.token_hex(8)}))
             return None
         if speech is not None:
             speaker = LightningConnection(speech, Role.SERVER, session_id=f"ws_{secrets.token_hex(8)}")
@@ -130,7 +176,7 @@ class LoopbackServer:
             listener = PulseConnection(hearing, Role.SERVER)
             wire.accept(listener, now)
             return PulseHandler(link, listener, self._recognizer, self._pool)
-        _reject(wire, 404, now, {"error": "not found"})
+        _reject(wire, now, json_reply(404, {"error": "not found"}))
         return None
 
 
@@ -146,9 +192,9 @@ class _Accepted(AsyncioStream):
         self._on_connected(self)
 
 
-def _reject(wire: WebSocketServerWire, status: int, now: float, body: dict[str, str]) -> None:
-    headers = [("Content-Type", "application/json"), ("x-request-id", secrets.token_hex(8))]
-    wire.reject(status, now, headers, msgspec.json.encode(body))
+def _reject(wire: WebSocketServerWire, now: float, reply: HttpReply) -> None:
+    headers = [*reply.headers, ("x-request-id", secrets.token_hex(8))]
+    wire.reject(reply.status, now, headers, reply.body)
 
 
 @asynccontextmanager

@@ -1,0 +1,96 @@
+"""`smallest-proto transcribe --batch`: files as a whole, over HTTP."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import warnings
+from pathlib import Path
+
+import msgspec
+
+from smallest_proto.limits import Limits
+from smallest_proto.pulse import BatchAccepted, BatchAudio, BatchOptions, BatchPcm, BatchResult
+from smallest_proto.vendor import UnknownValueWarning
+from smallest_transports.asyncio import transcribe
+from smallest_transports.audio_files import AudioFileError, read_audio, read_file, resample
+from smallest_transports.commands.display import word_line
+from smallest_transports.commands.failures import BadInput
+from smallest_transports.commands.service import service_url
+
+SAMPLE_RATE = 16000
+"""Hz of files that are made anew: recognition needs no more."""
+
+LIMITS = Limits(response_timeout=660.0, idle_timeout=30.0)
+"""The service takes up to ten minutes for a recording [openapi stt]."""
+
+CONTENT_TYPES = {
+    ".wav": "audio/wav",
+    ".mp3": "audio/mpeg",
+    ".flac": "audio/flac",
+    ".ogg": "audio/ogg",
+    ".m4a": "audio/mp4",
+    ".webm": "audio/webm",
+}
+
+
+async def transcribe_batch(arguments: argparse.Namespace) -> int:
+    """Transcribe every file; one that cannot be read does not keep the others from it."""
+    if arguments.endpoint not in (None, "stt", "get_text"):
+        raise BadInput(f"--endpoint {arguments.endpoint}: expected stt or get_text beside --batch")
+    if arguments.realtime:
+        raise BadInput("--realtime: a file that is sent as a whole has no pace; leave out --batch")
+    options = BatchOptions(
+        endpoint=arguments.endpoint or "stt",
+        language=arguments.language,
+        word_timestamps=arguments.words or arguments.json,
+    )
+    sources: list[tuple[str, BatchAudio | BatchPcm]] = []
+    worst = 0
+    for name in arguments.files:
+        try:
+            sources.append((name, read_source(name)))
+        except AudioFileError as error:
+            print(f"smallest-proto: {error}", file=sys.stderr)
+            worst = 2
+    if sources:
+        async with service_url(arguments.base_url) as url:
+            for name, source in sources:
+                result = await transcribe(source, options, base_url=url, limits=LIMITS)
+                worst = max(worst, _show(name, result, arguments))
+    return worst
+
+
+def read_source(name: str) -> BatchAudio | BatchPcm:
+    """The file as it is, if its name and its first bytes are those of a kind that the service reads; else as PCM.
+
+    Raises AudioFileError.
+    """
+    content_type = CONTENT_TYPES.get(Path(name).suffix.lower())
+    if content_type is not None:
+        data = read_file(name)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UnknownValueWarning)
+            try:
+                return BatchAudio(data, content_type)
+            except UnknownValueWarning:
+                pass  # some other kind of file under this name, or none at all
+    clip = resample(read_audio(name), SAMPLE_RATE)
+    return BatchPcm(clip.pcm, clip.rate)
+
+
+def _show(name: str, result: BatchResult | BatchAccepted, arguments: argparse.Namespace) -> int:
+    if isinstance(result, BatchAccepted):
+        print(f"smallest-proto: {name}: the service has no result yet, only a promise", file=sys.stderr)
+        return 1
+    if arguments.json:
+        fields = {k: v for k, v in msgspec.structs.asdict(result).items() if v is not None}
+        print(msgspec.json.encode({"file": name} | fields).decode(), flush=True)
+        return 0
+    if len(arguments.files) > 1:
+        print(f"{name}:")
+    print(result.text, flush=True)
+    if arguments.words:
+        for word in result.words:
+            print(word_line(word), flush=True)
+    return 0
