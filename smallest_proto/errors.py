@@ -17,7 +17,17 @@ wrote stands in ``ServerError.message`` and never in ``str(error)``: it can echo
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypedDict, Unpack
+
+
+class Facts(TypedDict, total=False):
+    """The keyword arguments of every error; `ProtocolError` says what they mean."""
+
+    code: str | None
+    status: int | None
+    request_id: str | None
+    retry_after: float | None
+    retryable: bool | None
 
 
 class ProtocolError(Exception):
@@ -119,20 +129,9 @@ class ServerError(ProtocolError):
         *,
         message: str = "",
         details: tuple[str, ...] = (),
-        code: str | None = None,
-        status: int | None = None,
-        request_id: str | None = None,
-        retry_after: float | None = None,
-        retryable: bool | None = None,
+        **facts: Unpack[Facts],
     ) -> None:
-        super().__init__(
-            text,
-            code=code,
-            status=status,
-            request_id=request_id,
-            retry_after=retry_after,
-            retryable=retryable,
-        )
+        super().__init__(text, **facts)
         self.message = message
         self.details = details
 
@@ -153,21 +152,8 @@ class HandshakeRejected(ServerError):
         body: bytes = b"",
         message: str = "",
         details: tuple[str, ...] = (),
-        code: str | None = None,
-        status: int | None = None,
-        request_id: str | None = None,
-        retry_after: float | None = None,
-        retryable: bool | None = None,
+        **facts: Unpack[Facts],
     ) -> None:
-        super().__init__(
-            text,
-            message=message,
-            details=details,
-            code=code,
-            status=status,
-            request_id=request_id,
-            retry_after=retry_after,
-            retryable=retryable,
-        )
+        super().__init__(text, message=message, details=details, **facts)
         self.headers = headers
         self.body = body

@@ -383,6 +383,8 @@ def test_ctrl_c_is_quiet_too(url: str, tmp_path: Path) -> None:
         stderr=subprocess.PIPE,
         text=True,
         env=environment(),
+        # a shell's background jobs ignore Ctrl-C, and their children would too
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     try:
         assert running.stdout is not None
