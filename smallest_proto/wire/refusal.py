@@ -31,9 +31,13 @@ def read_refusal(
 
     `body` should have `redactor.longest` bytes to spare: a token across the edge must not leave its first half.
     """
-    clean = redactor.text
+    clean, spare = redactor.text, redactor.longest
     headers = redactor.headers(headers)
-    body = redactor.body(body)[:keep]
+    goes_on = len(body) >= keep + spare
+    body = redactor.body(body[: keep + spare])
+    if goes_on:  # the last bytes may begin a token whose end is missing; masks before them moved them up
+        body = body[: len(body) - spare]
+    body = body[:keep]
     error = server_error(decode_body(body), headers, status=status)
     text = f"{what} with HTTP status {status}"
     if 300 <= status < 400:

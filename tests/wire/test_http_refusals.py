@@ -123,6 +123,22 @@ def test_the_key_is_never_shown(edge: int) -> None:
     assert KEY not in repr(answered(head))
 
 
+def test_no_half_of_a_second_key_is_left_where_the_body_is_cut() -> None:
+    for size in range(len(KEY) + 2):
+        body = (KEY + "." * (20 - size) + KEY + "." * 100).encode()
+        shown = []
+        for step in (1, 1000):
+            wire = started(limits=Limits(max_error_body=20 + len(KEY)))
+            data = no(401, body)
+            for start in range(0, len(data), step):
+                wire.receive_data(data[start : start + step], 1.0)
+            error = failure(events(wire))
+            assert isinstance(error, ServerError)
+            assert KEY[:2] not in error.message
+            shown.append(error.message)
+        assert shown[0] == shown[1]  # wherever the bytes were cut
+
+
 # -- uploads that are answered early
 
 
