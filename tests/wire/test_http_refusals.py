@@ -124,8 +124,8 @@ def test_the_key_is_never_shown(edge: int) -> None:
 
 
 def test_no_half_of_a_second_key_is_left_where_the_body_is_cut() -> None:
-    for size in range(len(KEY) + 2):
-        body = (KEY + "." * (20 - size) + KEY + "." * 100).encode()
+    for between in range(2 * len(KEY) + 2):
+        body = (KEY + "." * between + KEY + "." * 100).encode()
         shown = []
         for step in (1, 1000):
             wire = started(limits=Limits(max_error_body=20 + len(KEY)))
