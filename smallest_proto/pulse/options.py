@@ -16,6 +16,9 @@ from smallest_proto.pulse.keywords import Keyword, normalise_keywords
 Endpoint = Literal["get_text", "live", "transcribe"]
 Compat = Literal["default", "seed"]
 
+MOST_THRESHOLD = 1000.0
+"""Nobody documents the range of `vad_threshold` [sdk 5.14]; this is far above anything sensible."""
+
 ENCODINGS = (*BYTES_PER_SAMPLE, *sorted(COMPRESSED))
 
 
@@ -169,7 +172,7 @@ _CHECKS: dict[str, checks.Check] = {
     "endpointing_timeout": checks.whole(0),
     "eou_timeout_ms": _eou,
     "max_words": checks.whole(1),
-    "vad_threshold": checks.at_least(0),
+    "vad_threshold": lambda field, value: checks.number(field, value, 0, MOST_THRESHOLD),
     "vad_min_speech_ms": checks.whole(0),
     "external_session_id": checks.correlation_id,
     "extra": check_mapping,

@@ -60,7 +60,13 @@ BAD: dict[str, list[tuple[Any, str]]] = {
         ((("a", "2"),), "finite"),
         ((("a", 1.0, 2.0),), "non-empty"),
     ],
-    "vad_threshold": [(-0.1, "from 0"), (float("nan"), "finite"), ("0.5", "finite"), (10**400, "finite")],
+    "vad_threshold": [
+        (1000.5, "to 1000"),
+        (-0.1, "from 0"),
+        (float("nan"), "finite"),
+        ("0.5", "finite"),
+        (10**400, "finite"),
+    ],
     "vad_min_speech_ms": [(-1, "from 0"), (0.5, "whole number")],
     "external_session_id": [
         ("", "1 to 128"),
