@@ -81,7 +81,7 @@ class WavReader:
                 raise ValueError("not a usable WAV file: 64 KiB without a data chunk")
             if len(self._head) < end:
                 break
-            if name == b"fmt ":
+            if name == b"fmt " and self.format is None:  # the first one counts, wherever the bytes are cut
                 self.format = _format(bytes(self._head[start:end]))
             self._at = end
         return b""
