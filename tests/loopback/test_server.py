@@ -375,7 +375,7 @@ def test_the_block_can_be_left_by_an_exception() -> None:
 def test_a_client_that_connects_and_says_nothing_does_not_hold_up_the_end() -> None:
     async def main() -> None:
         async with serve() as server:
-            stream = await AsyncioBackend().connect("127.0.0.1", server.port, ssl=None, timeout=1)
+            stream = await AsyncioBackend().connect("127.0.0.1", server.port, timeout=1)
         assert await stream.read(None) == b""
         await stream.aclose()
 

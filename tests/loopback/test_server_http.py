@@ -529,7 +529,7 @@ def test_a_client_that_does_not_read_stops_the_voice() -> None:
 
     async def main() -> None:
         async with serve(synthesizer=voice, limits=HASTY) as server:
-            stream = await AsyncioBackend().connect("127.0.0.1", server.port, ssl=None, timeout=1)
+            stream = await AsyncioBackend().connect("127.0.0.1", server.port, timeout=1)
             head = f"POST /tts HTTP/1.1\r\nHost: x\r\nContent-Length: {len(SPEAK)}\r\n\r\n".encode()
             await stream.write(head + SPEAK, None)
             await until(lambda: voice.closed_in)

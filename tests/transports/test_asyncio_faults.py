@@ -17,6 +17,7 @@ from smallest_proto.limits import Limits
 from smallest_proto.pulse import FinalTranscript, InterimTranscript, PulseOptions, StreamEnded
 from smallest_transports._asyncio_backend import AsyncioBackend
 from smallest_transports._asyncio_dial import by_turns
+from smallest_transports._tls import start_tls
 from smallest_transports.asyncio import PulseStream, TranscriptEvent, connect_lightning, connect_pulse
 from smallest_transports.loopback import serve
 from sockets import BINARY, QUICK, TEXT, Peer, frame, raw_server, run, transcript
@@ -228,7 +229,9 @@ def test_a_tls_stream_is_closed_in_bounded_time_though_the_server_does_not_answe
     async def main() -> None:
         async with raw_server(never_reads, ssl=server_context) as url:
             port = int(url.rpartition(":")[2])
-            stream = await AsyncioBackend().connect("localhost", port, ssl=client_context, timeout=5)
+            backend = AsyncioBackend()
+            plain = await backend.connect("localhost", port, timeout=5)
+            stream = await start_tls(backend, plain, client_context, "localhost", port, backend.now() + 5)
             await stream.write(bytes(1024 * 1024 * 16), asyncio.get_running_loop().time())
             await stream.aclose()
             await stream.aclose()

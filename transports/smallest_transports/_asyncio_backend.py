@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import ssl as ssl_module
 from contextlib import suppress
-from socket import gaierror
-from ssl import SSLContext
+from typing import cast
 
-from smallest_proto.errors import ConnectFailed, ConnectionLost, DeadlineExceeded
+from smallest_proto.errors import ConnectionLost
 from smallest_transports._asyncio_dial import dial
-
-READ_AHEAD = 64 * 1024
-"""Bytes that may wait unread before the socket is no longer read: a user who stops iterating stops the peer."""
-
-CLOSE_TIMEOUT = 1.0
-"""Seconds for what was written to leave the machine before the socket is cut."""
+from smallest_transports._backend import CLOSE_TIMEOUT, READ_SIZE
+from smallest_transports._connect_errors import cannot_connect, too_late
 
 
 class AsyncioStream(asyncio.Protocol):
@@ -35,13 +28,12 @@ class AsyncioStream(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Asyncio's call: the connection is up."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's own are no subclass
 
     def data_received(self, data: bytes) -> None:
         """Asyncio's call: bytes arrived."""
         self._buffer += data
-        if len(self._buffer) > READ_AHEAD and not self._reading_paused and self._transport is not None:
+        if len(self._buffer) > READ_SIZE and not self._reading_paused and self._transport is not None:
             self._transport.pause_reading()
             self._reading_paused = True
         self.wake()
@@ -65,6 +57,11 @@ class AsyncioStream(asyncio.Protocol):
     def resume_writing(self) -> None:
         """Asyncio's call: enough has left."""
         self._may_write.set()
+
+    @property
+    def clogged(self) -> bool:
+        """See `Stream.clogged`."""
+        return not self._may_write.is_set()
 
     async def read(self, deadline: float | None) -> bytes | None:
         """See `Stream.read`."""
@@ -137,36 +134,23 @@ class AsyncioBackend:
         """See `Backend.now`."""
         return asyncio.get_running_loop().time()
 
-    async def connect(
-        self, host: str, port: int, *, ssl: SSLContext | None, timeout: float | None
-    ) -> AsyncioStream:
+    async def sleep(self, seconds: float) -> None:
+        """See `Backend.sleep`."""
+        await asyncio.sleep(seconds)
+
+    def event(self) -> asyncio.Event:
+        """See `Backend.event`."""
+        return asyncio.Event()
+
+    async def connect(self, host: str, port: int, *, timeout: float | None) -> AsyncioStream:
         """See `Backend.connect`."""
-        loop = asyncio.get_running_loop()
         clock = asyncio.timeout(timeout)
         try:
             async with clock:
                 sock = await dial(host, port)
-                _, stream = await loop.create_connection(
-                    AsyncioStream, sock=sock, ssl=ssl, server_hostname=host if ssl else None
-                )
-        except UnicodeError:  # a label that is empty or too long: the name is not even looked up
-            raise ConnectFailed(
-                f"cannot connect to {host} port {port}: no host can have this name",
-                code="connect",
-                retryable=False,
-            ) from None
-        except ssl_module.SSLError as error:
-            reason = getattr(error, "verify_message", "") or error.reason or "handshake failed"
-            raise ConnectFailed(
-                f"TLS to {host} port {port} failed: {reason}", code="tls", retryable=False
-            ) from None
-        except OSError as error:
+                _, stream = await asyncio.get_running_loop().create_connection(AsyncioStream, sock=sock)
+        except (OSError, UnicodeError) as error:
             if clock.expired():
-                raise DeadlineExceeded(
-                    f"no connection to {host} port {port} within {timeout:g} s", code="connect"
-                ) from None
-            cause = error.strerror or str(error) or type(error).__name__
-            if error.errno is not None and not isinstance(error, gaierror):
-                cause = os.strerror(error.errno)  # asyncio's words repeat the address
-            raise ConnectFailed(f"cannot connect to {host} port {port}: {cause}", code="connect") from None
+                raise too_late(host, port, timeout) from None
+            raise cannot_connect(host, port, error) from None
         return stream

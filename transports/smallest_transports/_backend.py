@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from ssl import SSLContext
 from typing import Protocol
+
+READ_SIZE = 64 * 1024
+"""Bytes taken from a socket at once, and that may wait unread: a user who stops iterating stops the peer."""
+
+CLOSE_TIMEOUT = 1.0
+"""Seconds for what was written to leave the machine before a socket is cut."""
 
 
 class Stream(Protocol):
     """One connected byte stream. Any number of tasks may read and write."""
 
+    @property
+    def clogged(self) -> bool:
+        """Whether earlier bytes still wait to leave, so that a write would wait."""
+        ...
+
     async def read(self, deadline: float | None) -> bytes | None:
         """Bytes as they come, b"" at the end of the stream however it ended, None once the deadline has passed.
 
         The deadline is on the backend's clock. `wake` also makes it return None, and so does another task that was
-        given the bytes. A cancelled read loses nothing.
+        given the bytes. Bytes at hand go before a deadline that has passed. A cancelled read loses nothing.
         """
         ...
 
@@ -24,8 +34,8 @@ class Stream(Protocol):
     async def write(self, data: bytes, deadline: float | None) -> None:
         """Write all of it, after what earlier calls wrote; waits while too much is under way, up to the deadline.
 
-        Raises ConnectionLost once the connection is gone. What a cancelled or overdue call leaves unwritten is
-        still written before what later calls bring, or else the connection ends: nothing follows half of it.
+        Takes the bytes before it first waits, so calls keep their order. Raises ConnectionLost once the connection
+        is gone. What a cancelled or overdue call leaves unwritten goes before what later calls bring.
         """
         ...
 
@@ -34,16 +44,37 @@ class Stream(Protocol):
         ...
 
 
+class Event(Protocol):
+    """A flag that tasks wait for."""
+
+    def set(self) -> None:
+        """Raise the flag, for good."""
+        ...
+
+    async def wait(self) -> object:
+        """Wait until the flag is up."""
+        ...
+
+
 class Backend(Protocol):
-    """One event loop's clock and sockets."""
+    """One event loop's clock, flags and sockets."""
 
     def now(self) -> float:
         """Seconds on the loop's monotonic clock."""
         ...
 
-    async def connect(self, host: str, port: int, *, ssl: SSLContext | None, timeout: float | None) -> Stream:
-        """Look the name up, connect, and do TLS if `ssl` is given, within `timeout` seconds.
+    async def sleep(self, seconds: float) -> None:
+        """Wait."""
+        ...
 
-        Raises ConnectFailed, or DeadlineExceeded with code `connect`.
+    def event(self) -> Event:
+        """A flag, not yet up."""
+        ...
+
+    async def connect(self, host: str, port: int, *, timeout: float | None) -> Stream:
+        """Look the name up and connect to the first address that answers, within `timeout` seconds.
+
+        Raises ConnectFailed, or DeadlineExceeded with code `connect`. Nothing is left open then, nor after a
+        cancellation.
         """
         ...

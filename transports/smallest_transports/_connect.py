@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from ssl import SSLContext, create_default_context
+from ssl import SSLContext
 from typing import TypedDict, Unpack
 
 import msgspec
@@ -24,6 +24,7 @@ from smallest_proto.message_layer import MessageLayer
 from smallest_proto.wire import HandshakeCompleted, WebSocketWire
 from smallest_transports._backend import Backend, Stream
 from smallest_transports._link import Link
+from smallest_transports._tls import default_context, start_tls
 
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 
@@ -96,8 +97,17 @@ def find_key(api_key: str | None, base_url: str) -> ApiKey | None:
 
 async def open_stream(backend: Backend, where: Destination, given: ConnectSettings) -> Stream:
     """Connect, with TLS if it is asked for. Raises ConnectFailed, or DeadlineExceeded with code `connect`."""
-    tls = (given.ssl_context or create_default_context()) if where.secure else None
-    return await backend.connect(where.host, where.port, ssl=tls, timeout=given.connect_timeout)
+    timeout = given.connect_timeout
+    deadline = None if timeout is None else backend.now() + timeout
+    stream = await backend.connect(where.host, where.port, timeout=timeout)
+    if not where.secure:
+        return stream
+    context = given.ssl_context or default_context()
+    try:
+        return await start_tls(backend, stream, context, where.host, where.port, deadline)
+    except BaseException:
+        await stream.aclose()
+        raise
 
 
 async def open_link(

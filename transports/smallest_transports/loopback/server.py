@@ -16,7 +16,8 @@ from smallest_proto.limits import Limits
 from smallest_proto.pulse import PulseConnection, pulse_options
 from smallest_proto.wire import UpgradeReceived, WebSocketServerWire
 from smallest_proto.wire.http import HttpServerWire, wants_upgrade
-from smallest_transports._asyncio_backend import CLOSE_TIMEOUT, AsyncioBackend, AsyncioStream
+from smallest_transports._asyncio_backend import AsyncioBackend, AsyncioStream
+from smallest_transports._backend import CLOSE_TIMEOUT
 from smallest_transports._link import Link
 from smallest_transports.loopback.access import Gate
 from smallest_transports.loopback.engines.base import Recognizer, Synthesizer

@@ -1,0 +1,42 @@
+"""anyio's choice: the backend of the loop that runs. anyio's cancel scopes reach into either one.
+
+Its own socket streams cannot serve: on asyncio a cancelled `send` does not say whether the bytes were taken.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import anyio
+
+from smallest_transports._asyncio_backend import AsyncioBackend
+from smallest_transports._backend import Backend, Event, Stream
+
+
+class AnyioBackend:
+    """The `Backend` of whichever loop anyio runs on."""
+
+    def now(self) -> float:
+        """See `Backend.now`."""
+        return anyio.current_time()
+
+    async def sleep(self, seconds: float) -> None:
+        """See `Backend.sleep`."""
+        await anyio.sleep(seconds)
+
+    def event(self) -> Event:
+        """See `Backend.event`."""
+        return anyio.Event()
+
+    async def connect(self, host: str, port: int, *, timeout: float | None) -> Stream:
+        """See `Backend.connect`."""
+        return await _running().connect(host, port, timeout=timeout)
+
+
+def _running() -> Backend:
+    trio = sys.modules.get("trio")
+    if trio is None or not trio.lowlevel.in_trio_task():
+        return AsyncioBackend()
+    from smallest_transports._trio_backend import TrioBackend
+
+    return TrioBackend()

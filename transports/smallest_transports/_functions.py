@@ -1,0 +1,69 @@
+"""The public functions, written once; each loop's module binds them to its backend."""
+
+from __future__ import annotations
+
+from typing import Literal, Unpack
+
+from smallest_proto.lightning import LightningOptions, OutputFormat, Voice
+from smallest_proto.pulse import BatchAccepted, BatchOptions, BatchResult, BatchSource, PulseOptions
+from smallest_transports import _http
+from smallest_transports._backend import Backend
+from smallest_transports._connect import ConnectOptions, settings
+from smallest_transports._http import SpeechStream
+from smallest_transports._lightning import LightningStream
+from smallest_transports._pulse import PulseStream
+
+
+class Functions:
+    """What a user calls, on one event loop."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+
+    def connect_pulse(
+        self, options: PulseOptions = PulseOptions(), **connect: Unpack[ConnectOptions]
+    ) -> PulseStream:
+        """A Pulse stream to use with `async with`, which connects it; the keyword arguments are `ConnectOptions`.
+
+        Raises ValueError for a missing key, or a base URL or header that cannot be sent.
+        """
+        return PulseStream(self._backend, options, settings(**connect))
+
+    def connect_lightning(
+        self, options: LightningOptions = LightningOptions(), **connect: Unpack[ConnectOptions]
+    ) -> LightningStream:
+        """A Lightning connection to use with `async with`; otherwise as `connect_pulse`."""
+        return LightningStream(self._backend, options, settings(**connect))
+
+    async def transcribe(
+        self, source: BatchSource, options: BatchOptions = BatchOptions(), **connect: Unpack[ConnectOptions]
+    ) -> BatchResult | BatchAccepted:
+        """Transcribe a whole recording over HTTP; `BatchAccepted` when the result goes to `options.webhook_url`.
+
+        A long recording needs `Limits(response_timeout=...)`: seconds for the upload and the work together. Raises
+        ValueError as `connect_pulse` and `batch_request` do; ServerError for a refusal, and ConnectFailed,
+        ConnectionLost, DeadlineExceeded or RemoteProtocolError.
+        """
+        return await _http.transcribe(self._backend, source, options, settings(**connect))
+
+    def synthesize(
+        self,
+        text: str,
+        options: LightningOptions = LightningOptions(),
+        *,
+        output_format: OutputFormat = "pcm",
+        via: Literal["http", "sse"] = "http",
+        **connect: Unpack[ConnectOptions],
+    ) -> SpeechStream:
+        """A text spoken over HTTP, or as server-sent events, which carry `pcm` only: use it with `async with`.
+
+        async with synthesize("Good morning.") as speech:
+            async for event in speech: ...  # AudioChunk, or EncodedAudio for other formats; SpeechComplete is last
+
+        Raises ValueError as `connect_pulse` and `speech_request` do, and for any other format over "sse".
+        """
+        return SpeechStream(self._backend, text, options, output_format, via, settings(**connect))
+
+    async def list_voices(self, **connect: Unpack[ConnectOptions]) -> tuple[Voice, ...]:
+        """The catalogue of voices. Raises as `transcribe` does."""
+        return await _http.list_voices(self._backend, settings(**connect))

@@ -1,0 +1,146 @@
+"""TLS over any stream: the standard library's OpenSSL on memory buffers, so that every loop has the same one.
+
+The ciphertext goes through `Stream.write`, which keeps what a cancelled call leaves unwritten: a record is never
+cut short by a cancellation, as it is in the TLS streams of the loops themselves.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from functools import cache
+from ssl import (
+    MemoryBIO,
+    SSLCertVerificationError,
+    SSLContext,
+    SSLError,
+    SSLWantReadError,
+    create_default_context,
+)
+
+from smallest_proto.errors import ConnectFailed, ConnectionLost, DeadlineExceeded
+from smallest_transports._backend import READ_SIZE, Backend, Stream
+
+AT_ONCE = 0.0
+"""A deadline that has passed on every clock."""
+
+
+@cache
+def default_context() -> SSLContext:
+    """Verifies certificates and names against the machine's authorities. Loaded once: that takes milliseconds."""
+    return create_default_context()
+
+
+async def start_tls(
+    backend: Backend, stream: Stream, context: SSLContext, host: str, port: int, deadline: float | None
+) -> TlsStream:
+    """Do the handshake as a client that expects `host`; afterwards use what this returns in place of `stream`.
+
+    Raises ConnectFailed with code `tls`, or DeadlineExceeded with code `connect`; closing `stream` is the
+    caller's.
+    """
+    try:
+        tls = TlsStream(stream, context, host)
+        while not tls.shake_hands():
+            await stream.write(tls.ciphertext(), deadline)
+            data = await stream.read(deadline)
+            if data is not None:
+                tls.feed(data)
+            elif deadline is not None and backend.now() >= deadline:
+                raise DeadlineExceeded(f"no TLS with {host} port {port} in time", code="connect")
+        await stream.write(tls.ciphertext(), deadline)
+    except ConnectionLost:
+        raise ConnectFailed(f"TLS to {host} port {port} failed: the server hung up", code="tls") from None
+    except (SSLError, ValueError) as error:
+        reason = error.verify_message if isinstance(error, SSLCertVerificationError) else None
+        reason = reason or getattr(error, "reason", None) or "handshake failed"
+        raise ConnectFailed(
+            f"TLS to {host} port {port} failed: {reason}", code="tls", retryable=False
+        ) from None
+    return tls
+
+
+class TlsStream:
+    """A `Stream` inside another; made by `start_tls`."""
+
+    def __init__(self, stream: Stream, context: SSLContext, host: str) -> None:
+        self._stream = stream
+        self._incoming, self._outgoing = MemoryBIO(), MemoryBIO()
+        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
+        self._ended = False
+        self._closing = False
+
+    def shake_hands(self) -> bool:
+        """Go on with the handshake; whether it is done. Raises SSLError, and ConnectionLost at a sudden end."""
+        try:
+            self._tls.do_handshake()
+        except SSLWantReadError:
+            if self._ended:
+                raise ConnectionLost("the connection ended during the handshake") from None
+            return False
+        return True
+
+    def feed(self, data: bytes) -> None:
+        """Take ciphertext; b"" is the end."""
+        self._incoming.write(data)
+        self._ended = self._ended or not data
+
+    def ciphertext(self) -> bytes:
+        """What is to be written."""
+        return self._outgoing.read()
+
+    @property
+    def clogged(self) -> bool:
+        """See `Stream.clogged`."""
+        return self._stream.clogged
+
+    async def read(self, deadline: float | None) -> bytes | None:
+        """See `Stream.read`."""
+        while not (plain := self._decrypt()):
+            if self._ended:
+                return b""
+            data = await self._stream.read(deadline)
+            if data is None:
+                return None
+            self.feed(data)
+        return plain
+
+    def _decrypt(self) -> bytes:
+        plain = bytearray()
+        try:
+            while piece := self._tls.read(READ_SIZE):
+                plain += piece
+            self._ended = True
+        except SSLWantReadError:
+            pass
+        except SSLError:  # closed by the peer, or damaged: nothing sound can follow
+            self._ended = True
+        return bytes(plain)
+
+    def wake(self) -> None:
+        """See `Stream.wake`."""
+        self._stream.wake()
+
+    async def write(self, data: bytes, deadline: float | None) -> None:
+        """See `Stream.write`."""
+        view = memoryview(data)
+        try:
+            while view:
+                view = view[self._tls.write(view) :]
+        except SSLError:  # closed, or the peer wants a handshake in mid-stream, which TLS 1.3 has no more
+            raise ConnectionLost("the connection is gone", status=1006) from None
+        await self._stream.write(self.ciphertext(), deadline)
+
+    async def aclose(self) -> None:
+        """See `Stream.aclose`. The peer is told, and need not answer."""
+        try:
+            if not self._closing:
+                self._closing = True
+                with suppress(SSLError, ValueError, ConnectionLost):
+                    self._say_goodbye()
+                    await self._stream.write(self.ciphertext(), AT_ONCE)
+        finally:
+            await self._stream.aclose()
+
+    def _say_goodbye(self) -> None:
+        with suppress(SSLWantReadError):  # the peer's own goodbye, which is not waited for
+            self._tls.unwrap()

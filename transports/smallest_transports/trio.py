@@ -1,0 +1,35 @@
+"""Pulse and Lightning on trio, over WebSocket and over HTTP.
+
+The names, and what they do, are those of `smallest_transports.asyncio`.
+"""
+
+from __future__ import annotations
+
+from smallest_transports._connect import ConnectOptions
+from smallest_transports._functions import Functions
+from smallest_transports._http import SpeechStream
+from smallest_transports._lightning import LightningStream, SpeechContext
+from smallest_transports._pulse import PulseStream, TranscriptEvent
+from smallest_transports._trio_backend import TrioBackend
+
+__all__ = [
+    "ConnectOptions",
+    "LightningStream",
+    "PulseStream",
+    "SpeechContext",
+    "SpeechStream",
+    "TranscriptEvent",
+    "connect_lightning",
+    "connect_pulse",
+    "list_voices",
+    "synthesize",
+    "transcribe",
+]
+
+_functions = Functions(TrioBackend())
+
+connect_pulse = _functions.connect_pulse
+connect_lightning = _functions.connect_lightning
+transcribe = _functions.transcribe
+synthesize = _functions.synthesize
+list_voices = _functions.list_voices
