@@ -4,14 +4,16 @@ BIN := .venv/bin
 CODE := smallest_proto transports livekit_binding hatch_build.py $(wildcard tests bench fuzz examples tools)
 TYPED := $(filter-out fuzz,$(CODE))
 
-.PHONY: help demo test bench explore diagrams fuzz mutants lint format clean
+.PHONY: help demo test bench explore diagrams fuzz mutants autobahn differential lint format clean
 
 help:
 	@echo "make demo    speak a sentence and transcribe it, over real sockets, with no key"
 	@echo "make test    everything that CI runs: lint, types, import contracts, tests, coverage"
-	@echo "make bench   CPU time of the core's hot paths"
+	@echo "make bench   what it costs beside every other client, into docs/benchmarks.md (9 minutes)"
 	@echo "make fuzz    look for inputs that break it, SECONDS=60 over all targets (Linux on x86-64)"
 	@echo "make mutants change the core in 8,700 ways: which ones does no test notice? (20 minutes)"
+	@echo "make autobahn the WebSocket conformance suite against both ends of the wire (1 minute; needs a Python 2.7)"
+	@echo "make differential our LiveKit plugin beside the official ones, over 2,000 random servers each (3 minutes)"
 	@echo "make explore every state of the machines and the channel between them, on all cores (2 minutes)"
 	@echo "make diagrams redraw docs/diagrams from the transition tables"
 	@echo "make lint    the checks without the tests"
@@ -23,7 +25,7 @@ help:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"Python 3.11+ is needed, {sys.executable} is {sys.version.split()[0]}: set PYTHON=")'
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[cli,local,trio,anyio]' --group dev
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[all]' --group dev
 	@touch $@
 
 demo: .venv/.installed
@@ -32,10 +34,15 @@ demo: .venv/.installed
 test: lint
 	@echo "== tests, with branch coverage of smallest_proto"
 	@$(BIN)/coverage erase
-	@$(BIN)/coverage run -m pytest --quiet
+	@$(BIN)/coverage run -m pytest --quiet --numprocesses auto --dist loadfile
+	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report
 
-bench: .venv/.installed
+.venv/.bench: .venv/.installed
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group bench
+	@touch $@
+
+bench: .venv/.bench
 	@$(BIN)/python -m bench
 
 explore: .venv/.installed
@@ -61,6 +68,27 @@ mutants: .venv/.mutants
 	@$(BIN)/python tests/mutants.py --seconds 5
 	@echo "== the survivors, with all examples"
 	@$(BIN)/python tests/mutants.py --again .mutants.json --profile survivors
+
+autobahn: .venv/.installed
+	@echo "== the WebSocket conformance suite, against both ends of the wire"
+	@$(BIN)/python -m tools.autobahn
+
+# The official plugin as a reference: 1.6.0 is equal to the seed, 1.8.9 the newest that was measured. No two fit
+# into one environment.
+.venv/official-%/.installed: pyproject.toml hatch_build.py
+	@echo "== set-up (.venv/official-$*)"
+	@$(PYTHON) -m venv $(@D)
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[livekit]' \
+		pytest hypothesis livekit-plugins-smallestai==$*
+	@touch $@
+
+SCRIPTS ?= 2000
+differential: .venv/official-1.6.0/.installed .venv/official-1.8.9/.installed
+	@cd tests && ../.venv/official-1.6.0/bin/python -m livekit.differential --against seed --scripts $(SCRIPTS)
+	@cd tests && ../.venv/official-1.8.9/bin/python -m livekit.differential --against newer --scripts $(SCRIPTS)
+	@cd tests && ../.venv/official-1.8.9/bin/python -m pytest --quiet livekit/differential/check_defects.py
+	@cd tests && ../.venv/official-1.8.9/bin/python -m livekit.differential.drop
 
 lint: .venv/.installed
 	@echo "== ruff"

@@ -1,29 +1,59 @@
-"""`make bench`: a table of the core's hot paths, with the ratio to the peer of the same round."""
+"""`make bench`: ours beside its peers. Prints the report and writes it, with a plot, to `docs/`."""
 
 from __future__ import annotations
 
-import platform
+import argparse
+import os
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from time import monotonic
 
-from bench.cases import CHUNK, PACKET, TRANSCRIPT, cases
-from bench.timing import ROUNDS, measure
+from bench import micro
+from bench.peers import PEERS
+from bench.plan import GROUPS, MEASURES, MICRO
+from bench.plot import plot
+from bench.processes import ROOT
+from bench.report import command_line, report
+from bench.rounds import Results, run
 
 
-def main() -> None:
-    """Measure and print."""
-    results = measure(cases())
-    middles = {result.case.name: result.middle for result in results}
-    print(
-        f"CPU time, {platform.python_implementation()} {platform.python_version()}, {ROUNDS} rounds in turns."
-    )
-    print(
-        f"Messages: {len(PACKET)} bytes of audio, {len(TRANSCRIPT)} of transcript, {len(CHUNK)} of speech.\n"
-    )
-    print(f"{'path':36} {'µs/message (min-max)':>24} {'µs/s of audio':>14}  ratio to peer")
-    for case, middle, least, most in results:
-        per_second = f"{middle / case.audio_seconds:14.0f}" if case.audio_seconds else f"{'':14}"
-        ratio = f"{middle / middles[case.peer]:5.2f} of {case.peer.split(', ')[1]}" if case.peer else ""
-        print(f"{case.name:36} {middle:10.2f} ({least:.2f}-{most:.2f})".ljust(61), per_second, "", ratio)
+def main() -> int:
+    """Measure, print, write."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="little of everything, once: about a minute")
+    parser.add_argument("--only", metavar="A,B", help=f"of: {', '.join(GROUPS)}")
+    parser.add_argument("--rounds", type=int, metavar="N", help="so many of everything")
+    parser.add_argument("--minutes", type=float, default=8.0, help="begin no further round after this (8)")
+    parser.add_argument("--out", type=Path, default=ROOT / "docs", help="the folder to write to (docs)")
+    given = parser.parse_args()
+    wanted = given.only.split(",") if given.only else list(GROUPS)
+    if unknown := set(wanted) - set(GROUPS):
+        parser.error(f"--only: {', '.join(sorted(unknown))}: expected some of {', '.join(GROUPS)}")
+    if given.rounds is not None and not 1 <= given.rounds <= 100:
+        parser.error("--rounds takes 1 to 100")
+    measures = [measure for measure in MEASURES if measure.name.partition(",")[0] in wanted]
+    if given.quick:
+        measures = [measure for measure in measures if measure.quick is not None]
+    for peer in PEERS:
+        if peer.missing():
+            print(f"skipped: {peer.name}: pip install {peer.install}", file=sys.stderr)
+    if measures and find_spec("picows") is None:
+        parser.error("the server that all are measured against needs picows: pip install picows")
+    load = os.getloadavg()[0]
+    results = Results()
+    if measures:
+        results = run(measures, given.rounds, given.quick, monotonic() + 60 * given.minutes)
+    hot_paths = micro.table() if MICRO in wanted else []
+    loads = f"{load:.1f} before, {os.getloadavg()[0]:.1f} after"
+    text = report(measures, results, hot_paths, command_line(), loads)
+    print(text)
+    given.out.mkdir(parents=True, exist_ok=True)
+    (given.out / "benchmarks.md").write_text(text, encoding="utf-8")
+    if measures:
+        (given.out / "benchmarks.svg").write_text(plot(measures, results), encoding="utf-8")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -35,7 +35,7 @@ class AudioFormat(msgspec.Struct, frozen=True):
 
     def seconds(self, size: int) -> float:
         """Duration in seconds of `size` bytes."""
-        width = self.sample_width
+        width = BYTES_PER_SAMPLE.get(self.encoding, 0)
         return size / (width * self.sample_rate) if width else 0.0
 
     def packet_bytes(self, milliseconds: int = 50) -> int:
@@ -64,10 +64,14 @@ class Chunker:
         size = self.size
         if not size:
             return [*self.flush(), bytes(data)]
-        if len(data) == size and not self._rest:
+        rest = self._rest
+        if len(rest) + len(data) < size:
+            self._rest = rest + data
+            return []
+        if rest:
+            data = rest + data
+        elif len(data) == size:
             return [bytes(data)]
-        if self._rest:
-            data = self._rest + data
         whole = len(data) - len(data) % size
         self._rest = bytes(data[whole:])
         return [bytes(data[i : i + size]) for i in range(0, whole, size)]

@@ -7,6 +7,7 @@
     │   └── HandshakeRejected  the WebSocket upgrade was answered with something other than 101
     ├── ConnectFailed          no connection came about: name look-up, TCP or TLS
     ├── ConnectionLost         the connection ended before the work was done
+    ├── Truncated              speech broke off, and nothing told where to go on
     └── DeadlineExceeded       a deadline passed: connect, handshake, pong, first audio, last transcript
 
 Every instance has ``code``, ``status``, ``request_id``, ``retry_after`` and ``retryable``. What a server
@@ -105,11 +106,23 @@ class ConnectionLost(ProtocolError):
     _retryable = True
 
 
+class Truncated(ProtocolError):
+    """Speech broke off after some of it was heard. To ask again would say that part twice.
+
+    Attributes beyond `ProtocolError`'s:
+        audio_seconds: how much speech was handed out.
+    """
+
+    def __init__(self, text: str = "", *, audio_seconds: float = 0.0, **facts: Unpack[Facts]) -> None:
+        super().__init__(text, **facts)
+        self.audio_seconds = audio_seconds
+
+
 class DeadlineExceeded(ProtocolError):
     """A deadline passed; ``code`` names it.
 
-    ``connect``, ``handshake``, ``pong`` or ``first_audio``; for HTTP ``response``, ``idle`` or, at a server,
-    ``request``.
+    ``connect``, ``handshake``, ``pong``, ``idle`` or ``first_audio``; for HTTP ``response``, ``idle`` or, at a
+    server, ``request``.
     """
 
     _retryable = True

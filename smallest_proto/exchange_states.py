@@ -5,12 +5,10 @@ A pair that is missing is refused: it can only come from a caller that feeds one
 
 from __future__ import annotations
 
-from enum import Enum
-
-from smallest_proto.machine import Row, Table
+from smallest_proto.machine import Row, Symbol, Table
 
 
-class State(Enum):
+class State(Symbol):
     """Where an exchange stands."""
 
     WAITING = "waiting for the head"
@@ -19,7 +17,7 @@ class State(Enum):
     OVER = "over"
 
 
-class Input(Enum):
+class Input(Symbol):
     """What can happen."""
 
     ACCEPTED = "head with a status of 200 to 299"
@@ -30,7 +28,7 @@ class Input(Enum):
     FAILURE = "failure of the exchange"
 
 
-class Action(Enum):
+class Action(Symbol):
     """What is then done."""
 
     BEGIN = "take the head"

@@ -53,6 +53,10 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     pong_timeout: float | None = None
     """From a ping to any byte of the peer. None means half the heartbeat, as aiohttp does for [seed]."""
 
+    websocket_idle_timeout: float | None = None
+    """From one byte of a WebSocket's peer to the next, answers to pings included. None, as speech may pause for
+    as long as it likes, and heartbeats find out who is gone."""
+
     drain_timeout: float | None = 10.0
     """From close_stream, or from the last message after it, to is_last. [seed] waits for ever."""
 

@@ -17,6 +17,17 @@ I = TypeVar("I", bound=Enum)  # noqa: E741 - the textbook letters: states, input
 A = TypeVar("A", bound=Enum)
 
 
+class Symbol(Enum):
+    """A state, an input or an action.
+
+    Hashed by identity, as it is compared: the hash of `Enum` is a call of Python code, and every message asks
+    a table several times. What every message needs has a name of its own in the module that needs it: before
+    Python 3.12, reading a member from its class takes longer than a function call.
+    """
+
+    __hash__ = object.__hash__
+
+
 class Row(NamedTuple, Generic[S, A]):
     """What one input does in one state: the actions, in order, and the next state."""
 
@@ -55,4 +66,6 @@ class Machine(Generic[S, I, A]):
 
     def step(self, given: I) -> tuple[A, ...]:
         """`check` and `commit` in one go, for inputs that are never refused."""
-        return self.commit(self.check(given))
+        row = self.check(given)
+        self.state = row.state
+        return row.actions

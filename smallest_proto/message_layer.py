@@ -97,8 +97,9 @@ class QueuedLayer:
         return self.timers.next_deadline()
 
     def request_close(self, code: int = 1000, reason: str = "") -> None:
-        """Ask for the WebSocket to be closed once everything queued is written."""
-        self._close_requested = code, reason
+        """Ask for the WebSocket to be closed once everything queued is written. The first to ask says why."""
+        if self._close_requested is None:
+            self._close_requested = code, reason
 
     def finish(self, closed: ConnectionClosed) -> None:
         """Emit the last event; no deadline and no message outlives it."""

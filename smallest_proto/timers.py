@@ -17,7 +17,9 @@ class Timers:
 
     def clear(self, *names: str) -> None:
         """Disarm these names, or every name when none is given."""
-        for name in names or tuple(self._at):
+        if not names:
+            self._at.clear()
+        for name in names:
             self._at.pop(name, None)
 
     def __contains__(self, name: str) -> bool:
@@ -25,10 +27,12 @@ class Timers:
 
     def next_deadline(self) -> float | None:
         """The earliest deadline, or None when nothing is armed."""
-        return min(self._at.values(), default=None)
+        return min(self._at.values()) if self._at else None
 
     def pop_expired(self, now: float) -> list[str]:
         """Disarm and return the names whose deadline is not after `now`, earliest first."""
+        if not self._at or min(self._at.values()) > now:
+            return []  # as after nearly every message
         due = sorted((at, name) for name, at in self._at.items() if at <= now)
         for _, name in due:
             del self._at[name]

@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import socket
 import ssl
+import stat
 import warnings
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -23,9 +25,12 @@ import trio
 import trustme
 import uvloop
 
+from smallest_proto.pulse import PulseOptions, pulse_request
 from smallest_transports import anyio as on_anyio
 from smallest_transports import asyncio as on_asyncio
 from smallest_transports import trio as on_trio
+from smallest_transports._backend import Backend, Stream
+from smallest_transports._connect import open_stream, settings
 from smallest_transports._functions import Functions
 from smallest_transports.loopback import serve
 from smallest_transports.loopback.server import LoopbackServer
@@ -35,32 +40,36 @@ T = TypeVar("T")
 Main = Callable[[], Awaitable[T]]
 
 
-def _asyncio(main: Main[T], new_loop: Callable[[], asyncio.AbstractEventLoop] | None = None) -> T:
-    async def quietly() -> T:
-        complaints: list[dict[str, Any]] = []
-        asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
-        result = await main()
-        for _ in range(5):  # a closed transport leaves the loop a turn or two later
-            await asyncio.sleep(0)
-        left = {task for task in asyncio.all_tasks() if not task.done()} - {asyncio.current_task()}
-        assert not left, f"tasks left behind: {left}"
-        assert not complaints, complaints
-        return result
+async def _quietly(main: Main[T]) -> T:
+    """For asyncio: fails when a task is left, or when something was only said to the loop."""
+    complaints: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+    before = asyncio.all_tasks()
+    result = await main()
+    for _ in range(5):  # a closed transport leaves the loop a turn or two later
+        await asyncio.sleep(0)
+    left = {task for task in asyncio.all_tasks() if not task.done()} - before
+    assert not left, f"tasks left behind: {left}"
+    assert not complaints, complaints
+    return result
 
+
+def _asyncio(main: Main[T], new_loop: Callable[[], asyncio.AbstractEventLoop] | None = None) -> T:
     with asyncio.Runner(debug=new_loop is None, loop_factory=new_loop) as runner:
         runner.get_loop().slow_callback_duration = 60.0
-        return runner.run(quietly())
+        return runner.run(_quietly(main))
 
 
 LOOPS: dict[str, tuple[Functions, Callable[[Main[Any]], Any]]] = {
     "asyncio": (on_asyncio._functions, _asyncio),
     "uvloop": (on_asyncio._functions, partial(_asyncio, new_loop=uvloop.new_event_loop)),
     "trio": (on_trio._functions, trio.run),
-    "anyio-asyncio": (on_anyio._functions, partial(anyio.run, backend="asyncio")),
+    "anyio-asyncio": (on_anyio._functions, lambda main: anyio.run(_quietly, main, backend="asyncio")),
     "anyio-trio": (on_anyio._functions, partial(anyio.run, backend="trio")),
 }
 CARRIERS = ("tcp", "tls")
-LISTENING = "0A"
+FDS = "/dev/fd"
+KEY = "sk_of_these_tests"
 
 
 @dataclass(frozen=True)
@@ -69,6 +78,9 @@ class Net:
 
     loop: str
     carrier: str
+
+    def __str__(self) -> str:
+        return f"{self.loop}-{self.carrier}"
 
     def run(self, main: Main[T], within: float = WITHIN) -> T:
         """Run the client's side; fails when it hangs, complains, or leaves a task or a socket."""
@@ -95,6 +107,20 @@ class Net:
         """Connect options with which a client trusts the servers made here."""
         return {"ssl_context": contexts()[1]} if self.carrier == "tls" else {}
 
+    @property
+    def backend(self) -> Backend:
+        """This loop's clock, flags and sockets."""
+        return self.on._backend
+
+    def to(self, url: str, **connect: Any) -> dict[str, Any]:
+        """Connect options for a server made here, and what else is given: `connect_pulse(**net.to(url))`."""
+        return {"base_url": url, "api_key": KEY, **self.trust, **connect}
+
+    async def stream_to(self, url: str) -> Stream:
+        """A bare stream to a server made here."""
+        where = pulse_request(PulseOptions(), api_key=None, base_url=url)
+        return await open_stream(self.backend, where, settings(**self.to(url)))
+
     @contextmanager
     def raw(self, behave: Callable[[Peer], Awaitable[None]]) -> Iterator[str]:
         """A server that treats each client as `behave` says; its base URL."""
@@ -111,33 +137,65 @@ class Net:
 
 
 NETS = [Net(loop, carrier) for loop in LOOPS for carrier in CARRIERS]
-EVERY_NET = pytest.mark.parametrize("net", NETS, ids=lambda net: f"{net.loop}-{net.carrier}")
+EVERY_NET = pytest.mark.parametrize("net", NETS, ids=str)
+EVERY_LOOP = pytest.mark.parametrize("net", [net for net in NETS if net.carrier == "tcp"], ids=str)
+
+
+def some(*wanted: str) -> pytest.MarkDecorator:
+    """Some combinations, for what is slow and differs little: `some("asyncio-tcp", "trio-tls")`."""
+    nets = {str(net): net for net in NETS}
+    return pytest.mark.parametrize("net", [nets[name] for name in wanted], ids=wanted)
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Wait for what another thread or task brings about, and that nothing announces."""
+    with anyio.fail_after(WITHIN):
+        while not condition():  # noqa: ASYNC110  # a thread's doing sets no event of this loop
+            await anyio.sleep(0.001)
+
+
+async def stall(progress: Callable[[], int], most: int) -> None:
+    """Wait until a count has begun to grow and grows no further; fails once it is beyond `most`."""
+    before = 0
+    while (now := progress()) != before or not now:
+        assert now < most, "nothing held it back"
+        before = now
+        await anyio.sleep(0.2)  # enough for many megabytes, were nothing in the way
+
+
+_authority = cache(trustme.CA)
+
+
+def server_context(*names: str) -> ssl.SSLContext:
+    """For a server with these names, and with the certificate of an authority that the client below trusts."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    _authority().issue_cert(*names).configure_cert(context)
+    return context
 
 
 @cache
 def contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
     """A server's context for localhost and 127.0.0.1, and a client's that trusts it."""
-    authority = trustme.CA()
-    server, client = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
-    authority.issue_cert("localhost", "127.0.0.1").configure_cert(server)
-    authority.configure_trust(client)
-    return server, client
+    client = ssl.create_default_context()
+    _authority().configure_trust(client)
+    return server_context("localhost", "127.0.0.1"), client
 
 
-def open_sockets() -> set[str]:
+def open_sockets() -> set[int]:
     """The TCP sockets of this process that are no server's, as inodes; none where the system does not say.
 
     What a server accepted has a port that somebody here listens on.
     """
-    if not os.path.isdir("/proc/self/fd"):
-        return set()
-    own = set()
-    for name in os.listdir("/proc/self/fd"):
-        with suppress(OSError):  # closed meanwhile, or the listing's own
-            own.add(os.readlink(f"/proc/self/fd/{name}").removeprefix("socket:[").removesuffix("]"))
-    rows = []
-    for table in ("tcp", "tcp6"):
-        with suppress(OSError), open(f"/proc/self/net/{table}") as lines:
-            rows += [row for row in map(str.split, lines) if row[9] in own]
-    listening = {row[1].rpartition(":")[2] for row in rows if row[3] == LISTENING}
-    return {row[9] for row in rows if row[1].rpartition(":")[2] not in listening}
+    ports: dict[int, int] = {}
+    listening = set()
+    for name in os.listdir(FDS) if os.path.isdir(FDS) else ():
+        with suppress(OSError):  # closed meanwhile
+            status = os.fstat(int(name))
+            if not stat.S_ISSOCK(status.st_mode):
+                continue
+            with socket.socket(fileno=os.dup(int(name))) as sock:
+                if sock.family in (socket.AF_INET, socket.AF_INET6) and sock.type == socket.SOCK_STREAM:
+                    ports[status.st_ino] = sock.getsockname()[1]
+                    if sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+                        listening.add(ports[status.st_ino])
+    return {inode for inode, port in ports.items() if port not in listening}

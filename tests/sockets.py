@@ -59,6 +59,29 @@ def run(main: Coroutine[Any, Any, T], within: float = WITHIN) -> T:
     return result
 
 
+def free_port() -> int:
+    """A port on which nobody listens."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+    return port
+
+
+@contextmanager
+def deaf_port() -> Iterator[int]:
+    """A port whose queue of connections is full: a further one gets no answer at all."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        waiting = [socket.socket() for _ in range(4)]
+        for sock in waiting:
+            sock.setblocking(False)
+            sock.connect_ex(listener.getsockname())
+        yield listener.getsockname()[1]
+        for sock in waiting:
+            sock.close()
+
+
 async def until(condition: Callable[[], object]) -> None:
     """Wait for what another thread or task brings about, and that nothing announces."""
     async with asyncio.timeout(WITHIN):
@@ -114,6 +137,8 @@ class Peer:
         self.reader = reader
         self.writer = writer
         self.request = ""
+        self.whole = True
+        """Whether what was read so far ended where a frame ends."""
 
     async def read_request(self) -> str:
         """The upgrade request as text."""
@@ -141,6 +166,15 @@ class Peer:
         """Write these bytes."""
         self.writer.write(data)
 
+    async def pour(self, data: bytes, written: list[int] | None = None) -> None:
+        """Write these bytes again and again, as fast as the client reads, until it has gone; notes their size."""
+        while not self.writer.is_closing():
+            self.send(data)
+            await self.writer.drain()
+            await asyncio.sleep(0)  # asyncio's TLS learns of the end in between, and would write for ever
+            if written is not None:
+                written.append(len(data))
+
     def text(self, message: object) -> None:
         """Write a text message: a str as it is, anything else as JSON."""
         payload = message if isinstance(message, str) else json.dumps(message)
@@ -150,6 +184,14 @@ class Peer:
         """Write a close frame."""
         self.send(frame(CLOSE, struct.pack("!H", code) + reason.encode()))
 
+    def stop_reading(self) -> None:
+        """Take nothing more from the socket, so that the client's writes fill up."""
+        self.writer.transport.pause_reading()  # type: ignore[attr-defined]  # a transport for both ways
+
+    def go_on_reading(self) -> None:
+        """Undo `stop_reading`."""
+        self.writer.transport.resume_reading()  # type: ignore[attr-defined]  # a transport for both ways
+
     def reset(self) -> None:
         """End the connection with RST, as a crashed machine or a firewall does."""
         sock = self.writer.get_extra_info("socket")
@@ -158,7 +200,12 @@ class Peer:
 
     async def frame(self) -> tuple[int, bytes]:
         """The next frame of the client: opcode and payload."""
-        head = await self.reader.readexactly(2)
+        try:
+            head = await self.reader.readexactly(2)
+        except asyncio.IncompleteReadError as end:
+            self.whole = not end.partial
+            raise
+        self.whole = False
         size = head[1] & 0x7F
         if size == 126:
             size = int.from_bytes(await self.reader.readexactly(2))
@@ -166,7 +213,8 @@ class Peer:
             size = int.from_bytes(await self.reader.readexactly(8))
         mask = await self.reader.readexactly(4)
         payload = await self.reader.readexactly(size)
-        return head[0] & 0x0F, bytes(b ^ mask[i % 4] for i, b in enumerate(payload))
+        self.whole = True
+        return head[0] & 0x0F, _unmasked(payload, mask)
 
     async def until(self, wanted: str) -> None:
         """Read frames up to the text message that holds these words."""
@@ -182,6 +230,11 @@ class Peer:
                 pass
         except ConnectionError:
             pass
+
+
+def _unmasked(payload: bytes, mask: bytes) -> bytes:
+    key = int.from_bytes((mask * (len(payload) // 4 + 1))[: len(payload)])
+    return (int.from_bytes(payload) ^ key).to_bytes(len(payload))
 
 
 def frame(opcode: int, payload: bytes, *, masked: bool = False, final: bool = True) -> bytes:
@@ -231,11 +284,21 @@ async def raw_server(
         for task in tasks:
             task.cancel()
         results = await asyncio.gather(*tasks, return_exceptions=True)
+        with suppress(TimeoutError):  # clients that left at once: asyncio is still busy accepting them
+            async with asyncio.timeout(0.5):
+                while _accepting():  # noqa: ASYNC110
+                    await asyncio.sleep(0.001)
         for peer in peers:
             peer.writer.transport.abort()
+        for _ in range(5):
+            await asyncio.sleep(0)
     failures = [r for r in results if isinstance(r, Exception)]
     if failures:
         raise failures[0]
+
+
+def _accepting() -> bool:
+    return any("_accept_connection" in repr(task.get_coro()) for task in asyncio.all_tasks())
 
 
 def transcript(text: str, *, is_final: bool = True, is_last: bool = False) -> dict[str, object]:

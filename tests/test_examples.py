@@ -7,6 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from smallest_proto.wav import wav_file
+from smallest_transports.loopback import serve
+from sockets import hosted
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -34,3 +40,15 @@ def test_a_session_that_comes_out_differently_is_reported(tmp_path: Path) -> Non
     assert done.returncode == 1
     assert "example_26_1_two_turns (default)" in done.stdout
     assert done.stdout.endswith("1 sessions, 1 failures\n")
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "trio", "anyio"])
+def test_a_file_is_transcribed_in_twelve_lines(loop: str, tmp_path: Path) -> None:
+    script = f"transcribe_{loop}.py"
+    lines = (ROOT / "examples" / script).read_text("utf-8").splitlines()
+    assert sum(1 for line in lines if line and not line.startswith('"""')) <= 12
+    (tmp_path / "speech.wav").write_bytes(wav_file(bytes(2 * 8000 * 3), 8000))
+    with hosted(serve()) as server:
+        done = run(script, str(tmp_path / "speech.wav"), server.url)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "heard 2.0 seconds heard 3.0 seconds\n"

@@ -70,7 +70,8 @@ def test_a_plain_install_needs_three_dependencies(wheel: zipfile.ZipFile) -> Non
     requires = metadata.get_all("Requires-Dist", [])
     plain = {re.split("[<>=~]", requirement)[0] for requirement in requires if "extra ==" not in requirement}
     assert plain == {"h11", "msgspec", "wsproto"}
-    assert set(metadata.get_all("Provides-Extra", [])) == {"all", "anyio", "cli", "livekit", "local", "trio"}
+    extras = {"aiohttp", "all", "anyio", "cli", "fast", "livekit", "local", "proxy", "trio"}
+    assert set(metadata.get_all("Provides-Extra", [])) == extras
 
 
 def test_the_wheel_imports_by_itself(wheel: zipfile.ZipFile, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from smallest_proto import exchange_states  # noqa: E402 - found by the line abo
 from smallest_proto.lightning import server_states as lightning_server  # noqa: E402
 from smallest_proto.lightning import states as lightning_client  # noqa: E402
 from smallest_proto.machine import Row  # noqa: E402
-from smallest_proto.pulse import speech_tables  # noqa: E402
+from smallest_proto.pulse import session_states, speech_tables  # noqa: E402
 from smallest_proto.pulse import states as pulse  # noqa: E402
 from smallest_proto.wire import http_states, states  # noqa: E402
 
@@ -39,6 +39,9 @@ class Diagram(NamedTuple):
 DIAGRAMS = {
     "pulse-client": Diagram("Pulse, client", "pulse/states.py", pulse.CLIENT),
     "pulse-server": Diagram("Pulse, server", "pulse/states.py", pulse.SERVER),
+    "pulse-session": Diagram(
+        "Pulse, a session over many connections", "pulse/session_states.py", session_states.SESSION
+    ),
     "speech-default": Diagram("Start and end of speech", "pulse/speech_tables.py", speech_tables.DEFAULT),
     "speech-seed": Diagram(
         'Start and end of speech, compat="seed"', "pulse/speech_tables.py", speech_tables.SEED

@@ -25,6 +25,7 @@ from smallest_proto.lightning.events import (
     FlushReceived,
     KeepAliveReceived,
     LightningEvent,
+    SpeechResumed,
     SynthesisRequested,
     TextReceived,
     WordTimestamp,
@@ -46,6 +47,7 @@ from smallest_proto.lightning.http_server import (
 )
 from smallest_proto.lightning.options import LightningOptions
 from smallest_proto.lightning.request import lightning_request
+from smallest_proto.lightning.resumption import ResumableSpeech
 from smallest_proto.lightning.setup import SynthesisSetup
 from smallest_proto.lightning.sse import SpeechEventsExchange
 from smallest_proto.lightning.voices import (
@@ -78,6 +80,7 @@ __all__ = [
     "LightningOptions",
     "OpenContext",
     "OutputFormat",
+    "ResumableSpeech",
     "SendAudio",
     "SendComplete",
     "SendError",
@@ -89,6 +92,7 @@ __all__ = [
     "SpeechEvent",
     "SpeechEventsExchange",
     "SpeechExchange",
+    "SpeechResumed",
     "SynthesisRequested",
     "SynthesisSetup",
     "TextReceived",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
 
 import msgspec
 
@@ -15,7 +14,7 @@ from smallest_proto.json_text import unknown
 from smallest_proto.lightning.asking import Asked, check
 from smallest_proto.lightning.completion import Verdict
 from smallest_proto.lightning.contexts import Context, EndedRequests
-from smallest_proto.lightning.decode import BadChunk, Chunk, Complete, Parsed, TimedWord, parse
+from smallest_proto.lightning.decode import Chunk, Complete, Parsed, TimedWord, parse
 from smallest_proto.lightning.events import (
     INVALID_AUDIO,
     AudioChunk,
@@ -38,14 +37,17 @@ _CONTEXT_TIMERS = (
     ClientInput.SILENCE_OVER.value,
     ClientInput.FIRST_AUDIO_OVER.value,
 )
+_LINGER_OVER, _SILENCE_OVER, _FIRST_AUDIO_OVER = _CONTEXT_TIMERS
+_KEEP_ALIVE_DUE = ClientInput.KEEP_ALIVE_DUE.value
 _VERDICTS = {
     Verdict.RELEASE: ClientInput.RELEASE,
     Verdict.PROBABLE: ClientInput.PROBABLE_END,
     Verdict.CERTAIN: ClientInput.CERTAIN_END,
 }
+_CHUNK, _EMPTY_CHUNK = ClientInput.CHUNK, ClientInput.EMPTY_CHUNK
 
 
-class _Cause(NamedTuple):
+class _Cause(msgspec.Struct, frozen=True):
     """What set a row off, for its actions to work on."""
 
     now: float
@@ -82,9 +84,7 @@ class ClientEnd:
             ClientAction.NOTE_RELEASE: lambda cause: self._active.policy.released(_request_id(cause.frame)),
             ClientAction.NOTE_COMPLETE: lambda cause: self._active.policy.completed(_request_id(cause.frame)),
             ClientAction.AWAIT: self._await_frame,
-            ClientAction.LINGER: lambda cause: self._wait(
-                ClientInput.LINGER_OVER, cause.now + options.linger
-            ),
+            ClientAction.LINGER: lambda cause: self._wait(_LINGER_OVER, cause.now + options.linger),
             ClientAction.COMPLETE: lambda _: self._complete(confirmed=True),
             ClientAction.COMPLETE_UNCONFIRMED: lambda _: self._complete(confirmed=False),
             ClientAction.CANCELLED: self._cancelled,
@@ -172,19 +172,20 @@ class ClientEnd:
         if context is not None:
             context.policy.frame(request_id)
             self._clock.frame(request_id)
+        if isinstance(frame, Chunk):
+            return _CHUNK if frame.audio else _EMPTY_CHUNK, None
         if isinstance(frame, Complete):
             return _VERDICTS[context.policy.verdict(request_id)] if context else ClientInput.RELEASE, None
         if isinstance(frame, TimedWord):
             return ClientInput.WORD, None
-        if isinstance(frame, BadChunk):
-            error = ServerError(
-                "a chunk of audio is not base64",
-                code=INVALID_AUDIO,
-                request_id=request_id or None,
-                retryable=True,
-            )
-            return ClientInput.BAD_CHUNK, error
-        return ClientInput.CHUNK if frame.audio else ClientInput.EMPTY_CHUNK, None
+        # a BadChunk is left
+        error = ServerError(
+            "a chunk of audio is not base64",
+            code=INVALID_AUDIO,
+            request_id=request_id or None,
+            retryable=True,
+        )
+        return ClientInput.BAD_CHUNK, error
 
     # sending
 
@@ -222,7 +223,7 @@ class ClientEnd:
     def _arm_keep_alive(self, now: float) -> None:
         over = self._to.close_requested is not None or self._to.closed is not None
         if self._options.keepalive_interval is not None and not over:
-            self._to.timers.set(ClientInput.KEEP_ALIVE_DUE.value, now + self._options.keepalive_interval)
+            self._to.timers.set(_KEEP_ALIVE_DUE, now + self._options.keepalive_interval)
 
     # receiving
 
@@ -278,13 +279,13 @@ class ClientEnd:
 
     def _await_frame(self, cause: _Cause) -> None:
         if self._active.heard:
-            self._wait(ClientInput.SILENCE_OVER, cause.now + self._options.silence_limit)
+            self._wait(_SILENCE_OVER, cause.now + self._options.silence_limit)
         else:
-            self._wait(ClientInput.FIRST_AUDIO_OVER, cause.now + self._options.first_audio_timeout)
+            self._wait(_FIRST_AUDIO_OVER, cause.now + self._options.first_audio_timeout)
 
-    def _wait(self, over: ClientInput, until: float) -> None:
+    def _wait(self, over: str, until: float) -> None:
         self._to.timers.clear(*_CONTEXT_TIMERS)
-        self._to.timers.set(over.value, until)
+        self._to.timers.set(over, until)
 
     def _complete(self, *, confirmed: bool) -> None:
         self._to.events.append(ContextComplete(context_id=self._end_context(), confirmed=confirmed))

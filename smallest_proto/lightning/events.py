@@ -66,6 +66,16 @@ class ContextFailed(Event, frozen=True, kw_only=True):
     error: ProtocolError
 
 
+class SpeechResumed(Event, frozen=True, kw_only=True):
+    """The connection failed and another one goes on: what follows is new speech, behind the last whole word.
+
+    `audio_seconds` of speech were handed out before. A word that was cut off is said again.
+    """
+
+    context_id: str
+    audio_seconds: float
+
+
 class SynthesisRequested(Event, frozen=True, kw_only=True):
     """Server role: one whole text to speak. Answer with `SendAudio`, then `SendComplete`."""
 

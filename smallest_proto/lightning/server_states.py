@@ -6,12 +6,10 @@ A pair that is missing is refused, which happens only to what the caller asks fo
 
 from __future__ import annotations
 
-from enum import Enum
-
-from smallest_proto.machine import Row, Table
+from smallest_proto.machine import Row, Symbol, Table
 
 
-class ServerState(Enum):
+class ServerState(Symbol):
     """Where the server end stands."""
 
     IDLE = "idle"
@@ -21,7 +19,7 @@ class ServerState(Enum):
     CLOSED = "closed"
 
 
-class ServerInput(Enum):
+class ServerInput(Symbol):
     """What can happen to the server end: by the caller, by the peer, by the clock."""
 
     SEND_AUDIO = "audio"
@@ -44,7 +42,7 @@ class ServerInput(Enum):
     IDLE_OVER = "idle timeout"
 
 
-class ServerAction(Enum):
+class ServerAction(Symbol):
     """What the server end then does."""
 
     BEGIN = "take the context"

@@ -8,13 +8,12 @@ state has a row for everything that the peer and the clock can do. Facts: the se
 from __future__ import annotations
 
 from collections.abc import Iterable
-from enum import Enum
 from typing import TypeAlias
 
-from smallest_proto.machine import Row, Table
+from smallest_proto.machine import Row, Symbol, Table
 
 
-class State(Enum):
+class State(Symbol):
     """Where the client end stands."""
 
     IDLE = "idle"
@@ -26,7 +25,7 @@ class State(Enum):
     CLOSED = "closed"
 
 
-class ClientInput(Enum):
+class ClientInput(Symbol):
     """What can happen to the client end: by the caller, by the peer, by the clock."""
 
     OPEN_CONTEXT = "open context"
@@ -60,7 +59,7 @@ class ClientInput(Enum):
     KEEP_ALIVE_DUE = "keep-alive is due"
 
 
-class ClientAction(Enum):
+class ClientAction(Symbol):
     """What the client end then does."""
 
     OPEN = "take the context"

@@ -40,10 +40,17 @@ from smallest_proto.pulse.messages import (
 )
 from smallest_proto.pulse.options import PulseOptions
 from smallest_proto.pulse.request import pulse_request
+from smallest_proto.pulse.resume_policy import DEFAULT_RESUME, Failure, ResumePolicy
+from smallest_proto.pulse.session import PulseSession
+from smallest_proto.pulse.session_connection import SessionConnection
+from smallest_proto.pulse.session_events import AudioDropped, MigrationFailed, Reconnecting, Resumed
+from smallest_proto.pulse.session_states import SessionState
 from smallest_proto.pulse.transcript import join_finals, speaker_label
 
 __all__ = [
+    "DEFAULT_RESUME",
     "Audio",
+    "AudioDropped",
     "AudioReceived",
     "BatchAccepted",
     "BatchAsked",
@@ -60,6 +67,7 @@ __all__ = [
     "CloseStream",
     "CloseStreamReceived",
     "ErrorMessage",
+    "Failure",
     "FinalTranscript",
     "Finalize",
     "FinalizeReceived",
@@ -67,10 +75,17 @@ __all__ = [
     "InterimTranscript",
     "KeepAlive",
     "KeepAliveReceived",
+    "MigrationFailed",
     "PongMessage",
     "PulseConnection",
     "PulseEvent",
     "PulseOptions",
+    "PulseSession",
+    "Reconnecting",
+    "ResumePolicy",
+    "Resumed",
+    "SessionConnection",
+    "SessionState",
     "SpeechEnded",
     "SpeechStarted",
     "StreamEnded",

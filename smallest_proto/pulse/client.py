@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
 
 import msgspec
 
@@ -17,6 +16,7 @@ from smallest_proto.limits import Limits
 from smallest_proto.machine import Machine, Row
 from smallest_proto.message_layer import QueuedLayer
 from smallest_proto.pulse import messages
+from smallest_proto.pulse.audio_input import checked_audio
 from smallest_proto.pulse.commands import Audio, CloseStream, Finalize, Flush, KeepAlive
 from smallest_proto.pulse.decode import Parsed, parse
 from smallest_proto.pulse.events import EndReason, StreamEnded, Usage
@@ -49,10 +49,13 @@ _MESSAGES: dict[type, ClientInput] = {
     VadMessage: ClientInput.VAD,
     PongMessage: ClientInput.PONG,
     ServerError: ClientInput.ERROR,
+    UnknownMessage: ClientInput.UNKNOWN,
 }
+_TRANSCRIPT, _LAST_TRANSCRIPT = ClientInput.TRANSCRIPT, ClientInput.LAST_TRANSCRIPT
+_KEEPALIVE_DUE, _DRAIN_TIMEOUT = ClientInput.KEEPALIVE_DUE.value, ClientInput.DRAIN_TIMEOUT.value
 
 
-class _Cause(NamedTuple):
+class _Cause(msgspec.Struct, frozen=True):
     """What set a row off, for its actions to work on."""
 
     now: float
@@ -73,6 +76,7 @@ class ClientEnd:
         self._options = options
         self._limits = limits
         self._format = options.audio_format
+        self._keepalive = options.keepalive_seconds
         self._machine = Machine(CLIENT, State.OPEN, (*CLIENT_EXTERNAL, *CLIENT_CLOCK))
         self._usage: UsageMeter = UsageMeter()
         self._sent_bytes = 0
@@ -120,26 +124,14 @@ class ClientEnd:
                 + ", ".join(kind.__name__ for kind in _COMMANDS)
             )
         row = self._machine.check(given)
+        if isinstance(command, Audio):
+            self._perform(row, _Cause(now, audio=checked_audio(command.pcm, self._format)))
+            return
         if given is ClientInput.KEEPALIVE and self._options.endpoint == "transcribe":
             raise LocalProtocolError(
                 "KeepAlive is not for endpoint 'transcribe': its server does not take it"
             )
-        audio = self._checked_audio(command.pcm) if isinstance(command, Audio) else b""
-        self._perform(row, _Cause(now, audio=audio))
-
-    def _checked_audio(self, pcm: object) -> bytes:
-        if not isinstance(pcm, bytes | bytearray | memoryview):
-            raise LocalProtocolError(f"Audio.pcm is {type(pcm).__name__}: expected bytes")
-        audio = bytes(pcm)
-        if not audio:
-            raise LocalProtocolError("Audio.pcm is empty: expected at least one sample")
-        width = self._format.sample_width
-        if width and len(audio) % width:
-            raise LocalProtocolError(
-                f"Audio.pcm has {len(audio)} bytes: expected whole samples, "
-                f"a multiple of {width} for {self._format.encoding}"
-            )
-        return audio
+        self._perform(row, _Cause(now))
 
     def receive_open(self, now: float) -> None:
         self._usage.start(now)
@@ -151,10 +143,8 @@ class ClientEnd:
             parsed: Parsed = unknown("a binary message", message)
         else:
             parsed = parse(message)
-        if isinstance(parsed, UnknownMessage):
-            given = ClientInput.UNKNOWN
-        elif isinstance(parsed, TranscriptMessage):
-            given = ClientInput.LAST_TRANSCRIPT if parsed.is_last else ClientInput.TRANSCRIPT
+        if isinstance(parsed, TranscriptMessage):
+            given = _LAST_TRANSCRIPT if parsed.is_last else _TRANSCRIPT
         else:
             given = _MESSAGES[type(parsed)]
         self._heard_anything = True
@@ -183,8 +173,9 @@ class ClientEnd:
         self._arm_keepalive(now)
 
     def _queue_audio(self, packet: bytes, now: float) -> None:
-        self._sent_bytes += len(packet)
-        self._report_usage(self._usage.push(self._format.seconds(len(packet)), now))
+        size = len(packet)
+        self._sent_bytes += size
+        self._report_usage(self._usage.push(self._format.seconds(size), now))
         self._queue(packet, now)
 
     def _report_usage(self, seconds: float) -> None:
@@ -192,9 +183,8 @@ class ClientEnd:
             self._to.events.append(Usage(audio_seconds=seconds))
 
     def _arm_keepalive(self, now: float) -> None:
-        interval = self._options.keepalive_seconds
-        if interval is not None and self._machine.state is State.OPEN:
-            self._to.timers.set(ClientInput.KEEPALIVE_DUE.value, now + interval)
+        if self._keepalive is not None and self._machine.state is State.OPEN:
+            self._to.timers.set(_KEEPALIVE_DUE, now + self._keepalive)
 
     def _send_audio(self, cause: _Cause) -> None:
         for packet in self._chunker.push(cause.audio):
@@ -211,19 +201,20 @@ class ClientEnd:
 
     def _send_close_stream(self, cause: _Cause) -> None:
         self._to.outbox.append(messages.CLOSE_STREAM)
-        self._to.timers.clear(ClientInput.KEEPALIVE_DUE.value)
+        self._to.timers.clear(_KEEPALIVE_DUE)
 
     def _arm_drain(self, cause: _Cause) -> None:
         if (timeout := self._limits.drain_timeout) is not None:
-            self._to.timers.set(ClientInput.DRAIN_TIMEOUT.value, cause.now + timeout)
+            self._to.timers.set(_DRAIN_TIMEOUT, cause.now + timeout)
 
     def _infer(self, cause: _Cause) -> None:
         message = cause.message
-        assert isinstance(message, TranscriptMessage | VadMessage)
-        self.session_id = message.session_id or self.session_id
         if isinstance(message, VadMessage):
+            self.session_id = message.session_id or self.session_id
             self._to.events.extend(self._speech.vad(message))
             return
+        assert isinstance(message, TranscriptMessage)
+        self.session_id = message.session_id or self.session_id
         raw = load_object(cause.data) if self._options.include_raw else None
         self._to.events.extend(
             self._speech.transcript(message, self.session_id, raw if isinstance(raw, dict) else None)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
 
 import msgspec
 
@@ -43,7 +42,7 @@ _CONTROLS: dict[str, tuple[ServerInput, Event]] = {
 _NO_KEEPALIVE = ErrorMessage(message="keepalive is not accepted here")
 
 
-class _Cause(NamedTuple):
+class _Cause(msgspec.Struct, frozen=True):
     """What set a row off, for its actions to work on."""
 
     text: str = ""

@@ -18,6 +18,8 @@ from smallest_proto.pulse.messages import TranscriptMessage, VadMessage, Word
 from smallest_proto.pulse.options import PulseOptions
 from smallest_proto.pulse.speech_tables import DEFAULT, SEED, Emit, Heard, Turn
 
+_START, _END = Emit.START, Emit.END
+
 LATE_FINAL_SLACK = 0.5
 """Seconds by which the words of a final may outlast the `speech_ended` that closed their turn. Ours."""
 
@@ -158,9 +160,9 @@ class SpeechInference:
         words = event.words if event is not None else ()
         events: list[Event] = []
         for emit in self._machine.step(heard):
-            if emit is Emit.START:
+            if emit is _START:
                 events.append(SpeechStarted(time=words[0].start if words else time, source=source))
-            elif emit is Emit.END:
+            elif emit is _END:
                 events.append(SpeechEnded(time=words[-1].end if words else time, source=source))
             else:
                 assert event is not None  # only a transcript is an interim or a final

@@ -8,19 +8,17 @@ ends the turn (`STREAM_ENDED`), and a server that sends no VAD events is not wai
 
 from __future__ import annotations
 
-from enum import Enum
-
-from smallest_proto.machine import Row, Table
+from smallest_proto.machine import Row, Symbol, Table
 
 
-class Turn(Enum):
+class Turn(Symbol):
     """Whether a turn is open."""
 
     SILENT = "silent"
     SPEAKING = "speaking"
 
 
-class Heard(Enum):
+class Heard(Symbol):
     """What one message, or the end of the stream, means for the turn. `speech.py` decides which."""
 
     VAD_STARTED = "speech_started"
@@ -35,7 +33,7 @@ class Heard(Enum):
     STREAM_ENDED = "end of the stream"
 
 
-class Emit(Enum):
+class Emit(Symbol):
     """What the user is told."""
 
     START = "SpeechStarted"

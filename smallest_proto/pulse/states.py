@@ -7,12 +7,10 @@ diagram of [asyncapi stt-live] and its readers [seed], [lk 1.8.9].
 
 from __future__ import annotations
 
-from enum import Enum
-
-from smallest_proto.machine import Row, Table
+from smallest_proto.machine import Row, Symbol, Table
 
 
-class State(Enum):
+class State(Symbol):
     """Where a stream stands."""
 
     OPEN = "open"
@@ -22,7 +20,7 @@ class State(Enum):
     CLOSED = "closed"
 
 
-class ClientInput(Enum):
+class ClientInput(Symbol):
     """What can happen to the client end: by the caller, by the peer, by the clock."""
 
     AUDIO = "audio"
@@ -43,7 +41,7 @@ class ClientInput(Enum):
     KEEPALIVE_DUE = "keepalive deadline"
 
 
-class ClientAction(Enum):
+class ClientAction(Symbol):
     """What the client end then does."""
 
     SEND_AUDIO = "queue whole packets"
@@ -115,7 +113,7 @@ CLIENT: Table[State, ClientInput, ClientAction] = {
 }
 
 
-class ServerInput(Enum):
+class ServerInput(Symbol):
     """What can happen to the server end."""
 
     SEND_TRANSCRIPT = "transcript"
@@ -133,7 +131,7 @@ class ServerInput(Enum):
     CLOSE = "end of the connection"
 
 
-class ServerAction(Enum):
+class ServerAction(Symbol):
     """What the server end then does."""
 
     SEND = "queue the message"

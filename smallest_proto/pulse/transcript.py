@@ -41,8 +41,9 @@ def mean_confidence(words: Sequence[Word]) -> float:
     known = [w.confidence for w in words if w.confidence is not None]
     if not known:
         return 0.0
-    logs = math.fsum(math.log(max(c, _SMALLEST_PROBABILITY)) for c in known)
-    return math.exp(min(0.0, logs / len(known)))
+    if min(known) < _SMALLEST_PROBABILITY:
+        known = [max(c, _SMALLEST_PROBABILITY) for c in known]
+    return math.exp(min(0.0, math.fsum(map(math.log, known)) / len(known)))
 
 
 def majority_speaker(words: Sequence[Word]) -> int | str | None:

@@ -26,9 +26,9 @@ class UsageMeter:
 
     def push(self, seconds: float, now: float) -> float:
         """Add audio; return what is to be reported, 0.0 for nothing yet."""
-        self.start(now)
+        if self._since is None:
+            self._since = now
         self._total += seconds
-        assert self._since is not None
         return self.flush(now) if now - self._since >= PERIOD else 0.0
 
     def flush(self, now: float) -> float:

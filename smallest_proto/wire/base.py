@@ -32,13 +32,15 @@ from smallest_proto.wire.frames import Close, FrameReader, FrameWriter, Ping, Re
 from smallest_proto.wire.redaction import Redactor
 from smallest_proto.wire.states import OVER, Action, Input, State
 
-_SLICE = 64 * 1024
+_SLICE = 256 * 1024
 """Bytes taken from a read at a time: a fault in the first ones spares us the copy of the rest."""
 
+_CONNECTING, _OPEN, _REMOTE_CLOSING = State.CONNECTING, State.OPEN, State.REMOTE_CLOSING
 _READING = (State.OPEN, State.LOCAL_CLOSING)
 
 # at most one of the first four is armed at any time
-_HANDSHAKE, _HEARTBEAT, _PONG, _CLOSE, _CLOSING = "handshake", "heartbeat", "pong", "close", "closing"
+_HANDSHAKE, _HEARTBEAT, _PONG, _CLOSE = "handshake", "heartbeat", "pong", "close"
+_CLOSING, _IDLE = "closing", "idle"
 
 Perform: TypeAlias = Callable[[Any, Detail], None]
 """An action as an unbound method of the wire whose table it stands in."""
@@ -79,6 +81,11 @@ class BaseWire(ABC):
         """True once `ConnectionClosed` is queued: write the rest of `data_to_send`, then close the socket."""
         return self.state in OVER
 
+    @property
+    def awaits_pong(self) -> bool:
+        """True from a ping to the next byte of the peer."""
+        return _PONG in self._timers
+
     def receive_data(self, data: bytes | bytearray | memoryview, now: float) -> None:
         """Take bytes from the peer, cut in any way. Empty ones mean nothing; the end is `receive_eof`.
 
@@ -86,11 +93,11 @@ class BaseWire(ABC):
         `finished`. Raises LocalProtocolError before `connect`.
         """
         self._enter("receive_data", now)
-        if data and self.state is State.OPEN:
+        if data and self._machine.state is _OPEN:
             self._hear()
         for start in range(0, len(data), _SLICE):
             self._receive(bytes(data[start : start + _SLICE]))
-        self._settle()
+        self._catch_up()  # what waits was pumped before and behind every message
 
     def receive_eof(self, now: float) -> None:
         """The peer sends no more bytes, or the socket failed. Raises LocalProtocolError before `connect`."""
@@ -109,30 +116,37 @@ class BaseWire(ABC):
         While the connection is open this takes the waiting messages of the message layer.
         """
         self._pump()
+        if not self._out:
+            return b""  # never in REMOTE_CLOSING, which begins with a close frame
         data, self._out = bytes(self._out), bytearray()
-        if self.state is State.REMOTE_CLOSING:
+        if self._machine.state is _REMOTE_CLOSING:
             self._step(Input.WRITTEN)
         return data
 
     def next_event(self) -> Event | Literal[Need.DATA]:
         """The next event, or NEED_DATA. `ConnectionClosed` is the last."""
-        self._relay()
+        if not self._events:
+            self._relay()
         return self._events.popleft() if self._events else NEED_DATA
 
     def next_deadline(self) -> float | None:
         """When `handle_timeout` has something to do, on the clock that `now` comes from; None for never."""
         own = self._timers.next_deadline()
         other = self._conn.next_deadline() if self._conn is not None else None
-        return min((at for at in (own, other) if at is not None), default=None)
+        return other if own is None or (other is not None and other < own) else own
 
     def handle_timeout(self, now: float) -> None:
         """Act on the deadlines that have passed, ours and the message layer's. An early call is harmless."""
         self._now = now
+        due = self.next_deadline()
+        if due is None or due > now:
+            return
         if self._conn is not None:
             self._conn.handle_timeout(now)
         self._settle()
         for name in self._timers.pop_expired(now):
-            self._step(*self._deadline(name))
+            if not self.finished:  # two deadlines at once, and the first was the end
+                self._step(*self._deadline(name))
         self._settle()
 
     def close(self, now: float) -> None:
@@ -155,18 +169,18 @@ class BaseWire(ABC):
         """Take some bytes in whatever state there is."""
 
     def _enter(self, call: str, now: float) -> None:
-        if self.state is State.CONNECTING:
+        if self._machine.state is _CONNECTING:
             raise LocalProtocolError(f"{call} is not allowed before connect")
         self._now = now
 
     def _receive_frames(self, data: bytes) -> None:
-        if self.state not in _READING:
+        if self._machine.state not in _READING:
             return
         # what waits goes out before what the frames cause, so that the order of our bytes does not depend on
         # how theirs were cut
         self._pump()
         self._reader.receive_bytes(data)
-        while self.state in _READING:
+        while self._machine.state in _READING:
             try:
                 received = self._reader.next()
             except ParseFailed as fault:
@@ -185,7 +199,7 @@ class BaseWire(ABC):
             assert self._conn is not None
             self._conn.receive_message(received, self._now)
             self._pump()
-        elif self.state is State.OPEN:
+        elif self._machine.state is _OPEN:
             self._out += self._writer.pong(received.payload)
 
     def _hear(self) -> None:
@@ -194,20 +208,26 @@ class BaseWire(ABC):
         self._timers.clear(_PONG)
         if self._conn.heartbeat is not None:
             self._timers.set(_HEARTBEAT, self._now + self._conn.heartbeat)
+        if self._limits.websocket_idle_timeout is not None:
+            self._timers.set(_IDLE, self._now + self._limits.websocket_idle_timeout)
 
     def _pump(self) -> None:
         """Frame the waiting messages, then see to the wish to close."""
-        if self.state is not State.OPEN:
+        if self._machine.state is not _OPEN:
             return
-        assert self._conn is not None
-        for message in self._conn.messages_to_send():
+        conn = self._conn
+        assert conn is not None
+        for message in conn.messages_to_send():
             self._out += self._writer.message(message)
-        if self._conn.close_requested is not None:
-            self._step(Input.CLOSE, Detail(*self._conn.close_requested))
+        if (asked := conn.close_requested) is not None:
+            self._step(Input.CLOSE, Detail(*asked))
 
     def _settle(self) -> None:
         """At the end of every call that knows the time."""
         self._pump()
+        self._catch_up()
+
+    def _catch_up(self) -> None:
         if _CLOSING in self._timers:
             self._timers.clear(_CLOSING)
             if self._limits.close_timeout is not None:
@@ -227,6 +247,9 @@ class BaseWire(ABC):
         if name == _PONG:
             error = DeadlineExceeded("the peer was silent after a ping", code="pong", status=NO_CLOSE_FRAME)
             return Input.PONG_TIMEOUT, Detail(error=error)
+        if name == _IDLE:
+            error = DeadlineExceeded("the peer was silent for too long", code="idle", status=NO_CLOSE_FRAME)
+            return Input.IDLE_TIMEOUT, Detail(error=error)
         if name == _CLOSE:
             # no error: the close was asked for, and whoever asked need not care that nobody answered
             return Input.CLOSE_TIMEOUT, Detail()

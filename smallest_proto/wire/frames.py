@@ -3,14 +3,28 @@
 What is added to wsproto: sizes are checked when a frame's header is read, before anything is kept; messages
 are put together; every fault leaves as one exception with its close code; and nothing here depends on where
 the byte stream was cut.
+
+Nearly all traffic is messages of one frame each. Those do not pass through wsproto: one with a flawless
+header and up to 65,535 bytes long is read here, by a client, and every message is written here. All else is
+wsproto's, and so is everything about a frame that may be wrong. A test holds the two against each other.
 """
 
 from __future__ import annotations
 
+import os
 import struct
 from typing import NamedTuple, TypeAlias
 
-from wsproto.frame_protocol import CloseReason, FrameDecoder, FrameProtocol, Header, Opcode, ParseFailed
+from wsproto.frame_protocol import (
+    Buffer,
+    CloseReason,
+    Frame,
+    FrameDecoder,
+    FrameProtocol,
+    Header,
+    Opcode,
+    ParseFailed,
+)
 
 from smallest_proto.limits import Limits
 
@@ -19,6 +33,17 @@ NO_STATUS = 1005
 
 _VALID_CLOSE_CODES = frozenset({1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014})
 """Below 3000, those a frame may hold: RFC 6455 section 7.4.1 and the IANA registry after it."""
+
+_TEXT, _BINARY = 0x81, 0x82
+"""The first byte of a message in one frame."""
+
+_MASKED = 0x80
+_EXTENDED = {126: 2, 127: 8}
+"""Bytes of the length behind a length byte that says so."""
+
+_EVERY_BYTE = int.from_bytes(bytes(range(256)))
+_XOR = [(_EVERY_BYTE ^ int.from_bytes(bytes([key]) * 256)).to_bytes(256) for key in range(256)]
+"""For each byte of a masking key the table that `translate` needs."""
 
 
 class Ping(NamedTuple):
@@ -48,26 +73,95 @@ class FrameReader(FrameDecoder):
         self._fragments = 0
         self._announced = 0
         self._parts = bytearray()
+        self._data = b""
+        self._at = 0
+        self._max_whole = self._max_bytes if client else -1  # what a server gets is masked
+        self._begun = bytearray()
+        self._missing = 0
+
+    def receive_bytes(self, data: bytes) -> None:
+        """Take bytes; `next` tells what they hold."""
+        if self._missing:
+            self._begun += data
+            self._missing = max(0, self._missing - len(data))
+            if self._missing:
+                return
+            data, self._begun = bytes(self._begun), bytearray()
+        rest = self._data[self._at :]
+        self._data, self._at = rest + data if rest else data, 0
 
     def next(self) -> Received | None:
         """The next message or control frame, None when more bytes are needed. Pongs are swallowed.
 
         Raises ParseFailed, with the close code to answer in `code`; its text is ours, never the peer's.
         """
-        while (frame := self.process_buffer()) is not None:
-            payload = frame.payload
-            assert isinstance(payload, bytes)  # str and tuple are made by a layer of wsproto above this one
-            if frame.opcode is Opcode.PING:
-                return Ping(payload)
-            if frame.opcode is Opcode.CLOSE:
-                return _read_close(payload)
-            if frame.opcode is Opcode.PONG:
-                continue
-            if not (frame.frame_finished and frame.message_finished):
-                self._parts += payload
-            else:
-                return self._finish(payload)
+        while self._at < len(self._data):
+            if self.header is None and self._kind is None and (message := self._whole()) is not None:
+                return message
+            if self._missing or (frame := self._frame()) is None:
+                break
+            if (received := self._read(frame)) is not None:
+                return received
+        if self._at:  # an idle connection keeps no read alive
+            self._data, self._at = self._data[self._at :], 0
         return None
+
+    def _whole(self) -> str | bytes | None:
+        """The message at hand, if it is one whole frame with nothing wrong about its header.
+
+        One that lacks bytes is set aside until they have come.
+        """
+        data, at = self._data, self._at
+        there = len(data)
+        first = data[at]
+        if there - at < 4 or (first != _TEXT and first != _BINARY):
+            return None
+        size, start = data[at + 1], at + 2
+        if size > 125:
+            # a masked one has a higher value here, and 125 bytes or fewer should not need this form
+            if size != 126 or (size := data[start] << 8 | data[start + 1]) < 126:
+                return None
+            start += 2
+        end = start + size
+        if size > self._max_whole:
+            return None
+        if end > there:
+            self._begun, self._missing = bytearray(data[at:]), end - there
+            self._data, self._at = b"", 0
+            return None
+        self._at = end
+        payload = data[start:end]
+        return _utf8(payload, "a text message") if first == _TEXT else payload
+
+    def _frame(self) -> Frame | None:
+        """What wsproto makes of the next bytes, of one frame at most: the one behind it may be whole."""
+        if self.header is None:
+            self._give(_header_size(self._data[self._at : self._at + 2]))
+            if not self.parse_header():
+                # it lacks bytes, and wsproto, which refuses as early as it can, had nothing against it so far
+                self._data, self._at, self.buffer = bytes(self.buffer.buffer), 0, Buffer()
+                return None
+        assert self.header is not None
+        self._give(self.header.payload_len - self.payload_consumed - len(self.buffer))
+        return self.process_buffer()
+
+    def _read(self, frame: Frame) -> Received | None:
+        payload = frame.payload
+        assert isinstance(payload, bytes)  # str and tuple are made by a layer of wsproto above this one
+        if frame.opcode is Opcode.PING:
+            return Ping(payload)
+        if frame.opcode is Opcode.CLOSE:
+            return _read_close(payload)
+        if frame.opcode is Opcode.PONG:
+            return None
+        if frame.frame_finished and frame.message_finished:
+            return self._finish(payload)
+        self._parts += payload
+        return None
+
+    def _give(self, size: int) -> None:
+        self.buffer.feed(self._data[self._at : self._at + size])
+        self._at = min(self._at + size, len(self._data))
 
     def parse_header(self) -> bool:
         """As wsproto's, plus the checks that need no payload."""
@@ -102,6 +196,13 @@ class FrameReader(FrameDecoder):
         return _utf8(data, "a text message") if kind is Opcode.TEXT else data
 
 
+def _header_size(begin: bytes) -> int:
+    """The bytes of the header that begins with these two, or with this one."""
+    if len(begin) < 2:
+        return 2
+    return 2 + _EXTENDED.get(begin[1] & 0x7F, 0) + (4 if begin[1] & _MASKED else 0)
+
+
 def _read_close(payload: bytes) -> Close:
     if not payload:
         return Close(NO_STATUS, "")
@@ -125,10 +226,19 @@ class FrameWriter:
 
     def __init__(self, *, client: bool) -> None:
         self._codec = FrameProtocol(client, [])
+        self._masked = _MASKED if client else 0
 
-    def message(self, message: str | bytes) -> bytearray:
+    def message(self, message: str | bytes) -> bytes | bytearray:
         """One unfragmented message: str as text, bytes as binary."""
-        return self._codec.send_data(message)
+        first, payload = (_TEXT, message.encode()) if isinstance(message, str) else (_BINARY, message)
+        size = len(payload)
+        if size < 126:
+            head = bytes((first, self._masked | size))
+        elif size < 1 << 16:
+            head = struct.pack("!BBH", first, self._masked | 126, size)
+        else:
+            head = struct.pack("!BBQ", first, self._masked | 127, size)
+        return _mask(head, payload) if self._masked else head + payload
 
     def ping(self) -> bytearray:
         """A ping without payload."""
@@ -141,3 +251,13 @@ class FrameWriter:
     def close(self, code: int, reason: str) -> bytearray:
         """A close frame, without a code for 1005. The reason is cut to the 123 bytes there is room for."""
         return self._codec.close() if code == NO_STATUS else self._codec.close(code, reason)
+
+
+def _mask(head: bytes, payload: bytes) -> bytearray:
+    """A frame under a fresh key: unpredictable, as RFC 6455 section 5.3 wants it."""
+    key = os.urandom(4)
+    frame = bytearray().join((head, key, payload))
+    start = len(head) + 4
+    for at, byte in enumerate(key, start):  # every fourth byte at once: the fastest way without C of our own
+        frame[at::4] = frame[at::4].translate(_XOR[byte])
+    return frame

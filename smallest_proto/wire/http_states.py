@@ -6,12 +6,10 @@ a test checks that every state has a row for everything that the peer and the cl
 
 from __future__ import annotations
 
-from enum import Enum
-
-from smallest_proto.machine import Row, Table
+from smallest_proto.machine import Row, Symbol, Table
 
 
-class State(Enum):
+class State(Symbol):
     """Where a connection stands."""
 
     READY = "ready"  # no exchange is under way; another may begin
@@ -33,7 +31,7 @@ class State(Enum):
     ANSWERING = "answering"
 
 
-class Input(Enum):
+class Input(Symbol):
     """What can happen: by the caller, by the peer, by the clock."""
 
     START = "start"
@@ -58,7 +56,7 @@ class Input(Enum):
     KEEP_ALIVE_TIMEOUT = "keep-alive deadline"
 
 
-class Action(Enum):
+class Action(Symbol):
     """What is then done."""
 
     WRITE = "write the prepared bytes"

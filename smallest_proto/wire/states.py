@@ -7,12 +7,10 @@ the peer and the clock can do there.
 
 from __future__ import annotations
 
-from enum import Enum
-
-from smallest_proto.machine import Row, Table
+from smallest_proto.machine import Row, Symbol, Table
 
 
-class State(Enum):
+class State(Symbol):
     """Where a connection stands."""
 
     CONNECTING = "connecting"  # no byte has passed
@@ -26,7 +24,7 @@ class State(Enum):
     CLOSED = "closed"
 
 
-class Input(Enum):
+class Input(Symbol):
     """What can happen: by the caller, by the peer, by the clock."""
 
     CONNECT = "connect"
@@ -44,10 +42,11 @@ class Input(Enum):
     SILENCE = "heartbeat due"
     HANDSHAKE_TIMEOUT = "handshake deadline"
     PONG_TIMEOUT = "pong deadline"
+    IDLE_TIMEOUT = "idle deadline"
     CLOSE_TIMEOUT = "close deadline"
 
 
-class Action(Enum):
+class Action(Symbol):
     """What is then done."""
 
     WRITE = "write the prepared bytes"
@@ -74,6 +73,7 @@ OVER = (_S.REMOTE_CLOSING, _S.CLOSED)
 _OPEN_HALF: Table[State, Input, Action] = {
     (_S.OPEN, _I.SILENCE): Row((_A.PING,), _S.OPEN),
     (_S.OPEN, _I.PONG_TIMEOUT): Row((_A.END,), _S.CLOSED),
+    (_S.OPEN, _I.IDLE_TIMEOUT): Row((_A.END,), _S.CLOSED),
     (_S.OPEN, _I.CLOSE): Row((_A.CLOSE_FRAME, _A.DISARM, _A.ARM_CLOSE), _S.LOCAL_CLOSING),
     (_S.OPEN, _I.PEER_CLOSE): Row((_A.CLOSE_FRAME, _A.END), _S.REMOTE_CLOSING),
     (_S.OPEN, _I.FAULT): Row((_A.CLOSE_FRAME, _A.END), _S.CLOSED),

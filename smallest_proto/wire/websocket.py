@@ -23,6 +23,9 @@ from smallest_proto.wire.redaction import Redactor
 from smallest_proto.wire.server_handshake import ServerHandshake
 from smallest_proto.wire.states import CLIENT, SERVER, Action, Input, State
 
+_ASKING = (State.HANDSHAKE, State.REJECTING)
+_READING_REQUEST, _DECIDING = State.READING_REQUEST, State.DECIDING
+
 
 class WebSocketWire(BaseWire):
     """The client end: asks for `request`, and runs `conn` over the WebSocket it gets.
@@ -44,7 +47,7 @@ class WebSocketWire(BaseWire):
         self._step(Input.CONNECT, Detail(data=self._handshake.request))
 
     def _receive(self, data: bytes) -> None:
-        if self.state in (State.HANDSHAKE, State.REJECTING):
+        if self._machine.state in _ASKING:
             for given, detail in self._handshake.receive(data):
                 self._step(given, detail)
             data = self._handshake.rest
@@ -110,17 +113,17 @@ class WebSocketServerWire(BaseWire):
     def receive_data(self, data: bytes | bytearray | memoryview, now: float) -> None:
         """As for every wire. Frames that come before `accept` wait for it, up to `max_handshake_bytes`."""
         room = self._limits.max_handshake_bytes - len(self._early)
-        if self.state is State.DECIDING and len(data) > room:
+        if self._machine.state is _DECIDING and len(data) > room:
             self._now = now
             error = RemoteProtocolError("the client sent more than max_handshake_bytes before the answer")
             self._step(Input.FAULT, Detail(error=error))
         super().receive_data(data, now)
 
     def _receive(self, data: bytes) -> None:
-        if self.state is State.READING_REQUEST:
+        if self._machine.state is _READING_REQUEST:
             for given, detail in self._handshake.receive(data):
                 self._step(given, detail)
             data = self._handshake.rest
-        if self.state is State.DECIDING:
+        if self._machine.state is _DECIDING:
             self._early += data
         self._receive_frames(data)

@@ -16,7 +16,7 @@ from ended import Command
 from faults import FAULTS, Fault
 from smallest_proto.endpoints import API_KEY_VARIABLE
 from smallest_transports.audio_files import write_wav
-from smallest_transports.loopback import serve
+from smallest_transports.loopback import Faults, serve
 from sockets import CLOSE, Peer, frame, hosted, raw_server
 
 CANARY = "sk_canary_5dc2a6"
@@ -224,7 +224,9 @@ def test_an_unknown_language_is_a_warning_that_quiet_silences(command: Command, 
 
 def arguments_of(name: str, clip: Path) -> list[object]:
     return (
-        ["say", "Good morning.", "-o", clip.with_name("out.wav")] if name == "say" else ["transcribe", clip]
+        ["say", "Good morning.", "-o", clip.with_name("out.wav")]
+        if name == "say"
+        else ["transcribe", "--no-resume", clip]
     )
 
 
@@ -247,6 +249,15 @@ def test_a_failure_is_one_line_and_code_1(
     assert CANARY not in ended.out + ended.err
     assert "Traceback" not in ended.err
     assert not clip.with_name("out.wav").exists()
+
+
+def test_a_lost_connection_is_told_and_made_good(command: Command, clip: Path) -> None:
+    faults = [Faults(after_seconds=1.0, reset=True), Faults()]
+    with hosted(serve(faults=faults)) as server:
+        ended = command("transcribe", clip, "--base-url", server.url)
+    assert ended.code == 0
+    assert ended.complaint.endswith("going on with another connection")
+    assert "heard" in ended.out
 
 
 async def echo_in_refusal(peer: Peer) -> None:

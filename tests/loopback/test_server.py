@@ -96,7 +96,7 @@ async def transcripts(stream: PulseStream) -> list[str]:
 async def converse(
     url: str, seconds: int = 1, *, api_key: str | None = None, finalize: bool = False
 ) -> list[str]:
-    async with connect_pulse(base_url=url, api_key=api_key) as stream:
+    async with connect_pulse(base_url=url, api_key=api_key, resume=False) as stream:
         for _ in range(seconds):
             await stream.send_audio(SECOND)
         if finalize:
@@ -107,7 +107,7 @@ async def converse(
 
 async def rejection(url: str, **given: object) -> HandshakeRejected:
     with pytest.raises(HandshakeRejected) as caught:
-        async with connect_pulse(base_url=url, **given):  # type: ignore[arg-type]  # as given
+        async with connect_pulse(base_url=url, **given, resume=False):  # type: ignore[arg-type]  # as given
             pass
     return caught.value
 
@@ -303,7 +303,7 @@ def test_a_client_that_leaves_in_mid_call_frees_its_session_once(call: str) -> N
 
     async def main() -> None:
         async with serve(recognizer=engine, limits=QUICK) as server:
-            async with connect_pulse(base_url=server.url, limits=QUICK) as stream:
+            async with connect_pulse(base_url=server.url, limits=QUICK, resume=False) as stream:
                 await stream.send_audio(SECOND)
                 await stream.end_input()
                 await until(engine.entered.is_set)
@@ -321,7 +321,7 @@ def test_the_server_stops_while_sessions_are_under_way() -> None:
 
     async def client(url: str, started: asyncio.Semaphore) -> None:
         try:
-            async with connect_pulse(base_url=url, limits=QUICK) as stream:
+            async with connect_pulse(base_url=url, limits=QUICK, resume=False) as stream:
                 await stream.send_audio(SECOND)
                 started.release()
                 await transcripts(stream)
@@ -348,7 +348,7 @@ def test_the_server_stops_while_an_engine_is_busy() -> None:
 
     async def client(url: str) -> None:
         with suppress(ProtocolError):
-            async with connect_pulse(base_url=url, limits=QUICK) as stream:
+            async with connect_pulse(base_url=url, limits=QUICK, resume=False) as stream:
                 await stream.send_audio(SECOND)
                 await transcripts(stream)
 
@@ -365,7 +365,7 @@ def test_the_server_stops_while_an_engine_is_busy() -> None:
 
 def test_the_block_can_be_left_by_an_exception() -> None:
     async def main() -> None:
-        async with serve() as server, connect_pulse(base_url=server.url):
+        async with serve() as server, connect_pulse(base_url=server.url, resume=False):
             raise KeyError("the user's own")
 
     with pytest.raises(KeyError):
@@ -424,7 +424,7 @@ def test_audio_that_the_engine_cannot_keep_up_with_waits_in_the_socket(
 
         async with (
             serve(recognizer=engine, limits=QUICK) as server,
-            connect_pulse(PulseOptions(heartbeat=None), base_url=server.url) as stream,
+            connect_pulse(PulseOptions(heartbeat=None), base_url=server.url, resume=False) as stream,
         ):
             sending = asyncio.create_task(send())
             await stall(lambda: sent, 16 * 1024 * 1024)

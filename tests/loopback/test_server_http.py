@@ -174,7 +174,7 @@ def test_http_and_websocket_share_a_port() -> None:
         async with serve() as server, await connected(server.port) as client:
             for _ in range(2):
                 assert (await client.exchange("GET", "/waves/v1/lightning-v3.1/get_voices")).status == 200
-                async with connect_pulse(base_url=server.url) as stream:
+                async with connect_pulse(base_url=server.url, resume=False) as stream:
                     await stream.send_audio(bytes(32000))
                     await stream.end_input()
                     assert [event async for event in stream][-1] == StreamEnded(confirmed=True)
@@ -669,7 +669,7 @@ def test_options_still_reach_a_websocket() -> None:
     async def main() -> None:
         async with serve() as server:
             options = PulseOptions(endpoint="live", sample_rate=8000, language="hi")
-            async with connect_pulse(options, base_url=server.url) as stream:
+            async with connect_pulse(options, base_url=server.url, resume=False) as stream:
                 await stream.send_audio(bytes(32000))
                 await stream.end_input()
                 assert any("2.0 seconds" in getattr(event, "text", "") for event in [e async for e in stream])

@@ -5,17 +5,18 @@ import logging
 import pickle
 import traceback
 from collections.abc import Awaitable, Callable
+from typing import TypeAlias
 
 import pytest
 
 from faults import FAULTS
+from loops import EVERY_LOOP, EVERY_NET, Net
 from smallest_proto.endpoints import API_KEY_VARIABLE
 from smallest_proto.errors import ProtocolError
 from smallest_proto.events import ServerErrorReceived
 from smallest_transports._connect import find_key, settings
 from smallest_transports.asyncio import connect_lightning, connect_pulse
-from smallest_transports.loopback import serve
-from sockets import CLOSE, QUICK, Peer, frame, raw_server, run
+from sockets import CLOSE, QUICK, Peer, frame
 
 CANARY = "sk_canary_5dc2a6"
 CONNECTORS = pytest.mark.parametrize("connect", [connect_pulse, connect_lightning])
@@ -44,7 +45,7 @@ def test_a_key_that_cannot_be_one_is_refused(connect: Callable[..., object], key
 def test_plain_http_on_this_machine_needs_no_key(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(API_KEY_VARIABLE, raising=False)
     assert find_key(None, url) is None
-    connect_pulse(base_url=url)
+    connect_pulse(base_url=url, resume=False)
 
 
 @pytest.mark.parametrize(
@@ -54,7 +55,7 @@ def test_plain_http_on_this_machine_needs_no_key(url: str, monkeypatch: pytest.M
 def test_all_else_does(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(API_KEY_VARIABLE, raising=False)
     with pytest.raises(ValueError, match=API_KEY_VARIABLE):
-        connect_pulse(base_url=url)
+        connect_pulse(base_url=url, resume=False)
 
 
 @pytest.mark.parametrize(
@@ -62,24 +63,25 @@ def test_all_else_does(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_a_base_url_that_is_none_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match="base_url"):
-        connect_pulse(base_url=url, api_key="k")
+        connect_pulse(base_url=url, api_key="k", resume=False)
 
 
-def test_the_argument_goes_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+@EVERY_LOOP
+def test_the_argument_goes_before_the_environment(net: Net, monkeypatch: pytest.MonkeyPatch) -> None:
     requests: list[str] = []
 
     async def behave(peer: Peer) -> None:
         await peer.refuse(401)
         requests.append(peer.request)
 
-    async def main(api_key: str | None) -> None:
-        async with raw_server(behave) as url:
+    async def main() -> None:
+        for api_key in (None, "given"):
             with pytest.raises(ProtocolError):
-                await connect_pulse(base_url=url, api_key=api_key).__aenter__()
+                await net.on.connect_pulse(**net.to(url, api_key=api_key), resume=False).__aenter__()
 
     monkeypatch.setenv(API_KEY_VARIABLE, " from-the-environment ")
-    run(main(None))
-    run(main("given"))
+    with net.raw(behave) as url:
+        net.run(main)
     found = [line for text in requests for line in text.split("\r\n") if line.startswith("Authorization")]
     assert found == ["Authorization: Bearer from-the-environment", "Authorization: Bearer given"]
 
@@ -93,7 +95,9 @@ def test_settings_do_not_show_it() -> None:
         connect_timeout=None,
         limits=None,
     )
-    assert CANARY not in repr(given) + str(given) + f"{given}" + repr(vars(connect_pulse(api_key=CANARY)))
+    assert CANARY not in repr(given) + str(given) + f"{given}" + repr(
+        vars(connect_pulse(api_key=CANARY, resume=False))
+    )
     with pytest.raises(TypeError):
         pickle.dumps(given)
 
@@ -136,73 +140,80 @@ ECHOES = {
 }
 
 
-async def pulse(url: str) -> list[object]:
-    seen: list[object] = []
-    async with connect_pulse(base_url=url, api_key=CANARY, limits=QUICK) as stream:
+async def pulse(net: Net, url: str) -> None:
+    async with net.on.connect_pulse(**net.to(url, api_key=CANARY, limits=QUICK), resume=False) as stream:
         await stream.send_audio(bytes(32000))
         async for event in stream:
-            seen.append(event)
             assert CANARY not in repr(event) + str(event)
             if isinstance(event, ServerErrorReceived):
                 assert CANARY not in str(event.error)
-    return seen
 
 
-async def lightning(url: str) -> None:
-    async with connect_lightning(base_url=url, api_key=CANARY, limits=QUICK) as stream:
+async def lightning(net: Net, url: str) -> None:
+    async with net.on.connect_lightning(**net.to(url, api_key=CANARY, limits=QUICK)) as stream:
         async for event in await stream.speak("Good morning."):
             assert CANARY not in repr(event) + str(event)
 
 
-def failure_of(
-    behave: Callable[[Peer], Awaitable[None]], client: Callable[[str], Awaitable[object]]
-) -> ProtocolError:
-    async def main() -> None:
-        async with raw_server(behave) as url:
-            await client(url)
-
-    with pytest.raises(ProtocolError) as caught:
-        run(main(), within=30)
-    return caught.value
+Client: TypeAlias = Callable[[Net, str], Awaitable[None]]
 
 
-@pytest.mark.parametrize("client", [pulse, lightning])
-@pytest.mark.parametrize(
-    "behave",
-    [*ECHOES.values(), *(fault.behave for fault in FAULTS.values())],
-    ids=[*ECHOES, *FAULTS],
-)
-def test_no_failure_shows_it(
+def does_not_show_the_key(
+    net: Net,
     behave: Callable[[Peer], Awaitable[None]],
-    client: Callable[[str], Awaitable[object]],
+    client: Client,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    error = failure_of(behave, client)
+    with net.raw(behave) as url, pytest.raises(ProtocolError) as caught:
+        net.run(lambda: client(net, url), within=30)
     text = io.StringIO()
-    chained: BaseException | None = error
+    chained: BaseException | None = caught.value
     while chained is not None:  # causes that are suppressed are there all the same
         text.write(f"{chained} {chained!r} {chained.args} ")
         text.write("".join(traceback.format_exception(chained)))
         chained = chained.__cause__ or chained.__context__
     text.write(caplog.text + repr([record.__dict__ for record in caplog.records]))
     assert CANARY not in text.getvalue()
-    assert CANARY.encode() not in pickle.dumps(error)
+    assert CANARY.encode() not in pickle.dumps(caught.value)
 
 
-def test_the_local_servers_log_does_not_show_it(caplog: pytest.LogCaptureFixture) -> None:
+@EVERY_NET
+@pytest.mark.parametrize("client", [pulse, lightning])
+@pytest.mark.parametrize("behave", ECHOES.values(), ids=ECHOES)
+def test_no_echo_shows_it(
+    net: Net,
+    behave: Callable[[Peer], Awaitable[None]],
+    client: Client,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    does_not_show_the_key(net, behave, client, caplog)
+
+
+@EVERY_LOOP
+@pytest.mark.parametrize("client", [pulse, lightning])
+@pytest.mark.parametrize("name", FAULTS)
+def test_no_failure_shows_it(net: Net, name: str, client: Client, caplog: pytest.LogCaptureFixture) -> None:
+    does_not_show_the_key(net, FAULTS[name].behave, client, caplog)
+
+
+@EVERY_NET
+def test_the_local_servers_log_does_not_show_it(net: Net, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
 
-    async def main() -> None:
-        async with serve(api_key="another") as server:
-            with pytest.raises(ProtocolError):
-                await connect_pulse(base_url=server.url, api_key=CANARY).__aenter__()
-        async with serve(api_key=CANARY) as server:
-            assert CANARY not in repr(server)
-            async with connect_pulse(base_url=server.url, api_key=CANARY) as stream:
-                await stream.end_input()
-                async for _ in stream:
-                    pass
+    async def refused() -> None:
+        with pytest.raises(ProtocolError):
+            await net.on.connect_pulse(**net.to(server.url, api_key=CANARY), resume=False).__aenter__()
 
-    run(main())
+    async def served() -> None:
+        async with net.on.connect_pulse(**net.to(server.url, api_key=CANARY), resume=False) as stream:
+            await stream.end_input()
+            async for _ in stream:
+                pass
+
+    with net.server(api_key="another") as server:
+        net.run(refused)
+    with net.server(api_key=CANARY) as server:
+        assert CANARY not in repr(server)
+        net.run(served)
     assert CANARY not in caplog.text

@@ -86,6 +86,40 @@ def test_a_long_absence_pings_before_it_gives_up() -> None:
     assert client.wire.next_deadline() == 1002.5
 
 
+def test_a_peer_may_be_given_only_so_long() -> None:
+    client = Client(limits=Limits(websocket_idle_timeout=8.0)).open()
+    client.wire.receive_data(frame(PONG), 3.0)
+    assert client.wire.next_deadline() == 11.0
+    client.conn.send("busy")
+    client.wire.data_to_send()
+    client.wire.handle_timeout(11.0)
+    (event,) = events(client.wire)
+    assert isinstance(event, ConnectionClosed)
+    assert isinstance(event.error, DeadlineExceeded)
+    assert (event.error.code, event.error.status, event.expected) == ("idle", 1006, False)
+    assert str(event.error) == "the peer was silent for too long"
+    assert client.wire.finished
+
+
+@pytest.mark.parametrize("idle", [5.0, 7.5])
+def test_two_deadlines_in_the_same_moment_end_it_once(idle: float) -> None:
+    client = Client(heartbeat=5.0, limits=Limits(websocket_idle_timeout=idle)).open()
+    client.wire.handle_timeout(5.0)
+    client.wire.handle_timeout(7.5)
+    (event,) = events(client.wire)
+    assert isinstance(event, ConnectionClosed)
+    assert client.wire.next_deadline() is None
+
+
+def test_whether_a_pong_is_awaited_can_be_asked() -> None:
+    client = Client(heartbeat=5.0).open()
+    assert not client.wire.awaits_pong
+    client.wire.handle_timeout(5.0)
+    assert client.wire.awaits_pong
+    client.wire.receive_data(frame(PONG), 6.0)
+    assert not client.wire.awaits_pong
+
+
 def test_no_heartbeat() -> None:
     assert Client().open().wire.next_deadline() is None
 

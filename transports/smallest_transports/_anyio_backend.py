@@ -6,11 +6,13 @@ Its own socket streams cannot serve: on asyncio a cancelled `send` does not say 
 from __future__ import annotations
 
 import sys
+from collections.abc import Awaitable, Callable
 
 import anyio
 
 from smallest_transports._asyncio_backend import AsyncioBackend
 from smallest_transports._backend import Backend, Event, Stream
+from smallest_transports._proxy import Proxy
 
 
 class AnyioBackend:
@@ -28,9 +30,27 @@ class AnyioBackend:
         """See `Backend.event`."""
         return anyio.Event()
 
-    async def connect(self, host: str, port: int, *, timeout: float | None) -> Stream:
+    async def wait(self, event: Event, deadline: float) -> None:
+        """See `Backend.wait`."""
+        with anyio.CancelScope(deadline=deadline):
+            await event.wait()
+
+    async def race(self, *calls: Callable[[], Awaitable[None]]) -> None:
+        """See `Backend.race`."""
+
+        async def run(call: Callable[[], Awaitable[None]]) -> None:
+            await call()
+            tasks.cancel_scope.cancel()
+
+        async with anyio.create_task_group() as tasks:
+            for call in calls:
+                tasks.start_soon(run, call)
+
+    async def connect(
+        self, host: str, port: int, *, timeout: float | None, socks: Proxy | None = None
+    ) -> Stream:
         """See `Backend.connect`."""
-        return await _running().connect(host, port, timeout=timeout)
+        return await _running().connect(host, port, timeout=timeout, socks=socks)
 
 
 def _running() -> Backend:

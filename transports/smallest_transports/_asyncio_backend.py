@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import os
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import cast
 
 from smallest_proto.errors import ConnectionLost
 from smallest_transports._asyncio_dial import dial
-from smallest_transports._backend import CLOSE_TIMEOUT, READ_SIZE
+from smallest_transports._backend import CLOSE_TIMEOUT, READ_SIZE, Event
 from smallest_transports._connect_errors import cannot_connect, too_late
+from smallest_transports._proxy import Proxy
 
 
 class AsyncioStream(asyncio.Protocol):
@@ -45,6 +48,8 @@ class AsyncioStream(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Asyncio's call: the connection is gone, well or badly."""
+        if exc is not None:  # a write failed, perhaps: what the peer said before it left may not be read yet
+            self._buffer += _unread(self._transport)
         self._ended = True
         self._lost.set()
         self._may_write.set()
@@ -98,6 +103,8 @@ class AsyncioStream(asyncio.Protocol):
             with suppress(TimeoutError):
                 async with asyncio.timeout_at(deadline):
                     await self._may_write.wait()
+            if self._lost.is_set():
+                raise ConnectionLost("the connection is gone", status=1006)
 
     async def aclose(self) -> None:
         """See `Stream.aclose`."""
@@ -118,8 +125,18 @@ class AsyncioStream(asyncio.Protocol):
 
     def abort(self) -> None:
         """Cut the connection now, whatever is unwritten."""
-        if self._transport is not None:
+        if self._transport is not None and not self._lost.is_set():  # a second end makes asyncio stumble
             self._transport.abort()
+
+
+def _unread(transport: asyncio.BaseTransport | None) -> bytes:
+    """What waits in the socket of a transport that reads no more, and whose socket is closed next."""
+    data = bytearray()
+    sock = None if transport is None else transport.get_extra_info("socket")
+    with suppress(OSError):
+        while sock is not None and (piece := os.read(sock.fileno(), READ_SIZE)):
+            data += piece
+    return bytes(data)
 
 
 def _wake(reader: asyncio.Future[None]) -> None:
@@ -142,15 +159,40 @@ class AsyncioBackend:
         """See `Backend.event`."""
         return asyncio.Event()
 
-    async def connect(self, host: str, port: int, *, timeout: float | None) -> AsyncioStream:
+    async def wait(self, event: Event, deadline: float) -> None:
+        """See `Backend.wait`."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(deadline):
+                await event.wait()
+
+    async def race(self, *calls: Callable[[], Awaitable[None]]) -> None:
+        """See `Backend.race`."""
+
+        async def run(call: Callable[[], Awaitable[None]]) -> None:
+            await call()
+            for task in running:
+                task.cancel()
+
+        async with asyncio.TaskGroup() as tasks:
+            running = [tasks.create_task(run(call)) for call in calls]
+
+    async def connect(
+        self, host: str, port: int, *, timeout: float | None, socks: Proxy | None = None
+    ) -> AsyncioStream:
         """See `Backend.connect`."""
         clock = asyncio.timeout(timeout)
         try:
             async with clock:
-                sock = await dial(host, port)
+                if socks is None:
+                    sock = await dial(host, port)
+                else:
+                    from smallest_transports._asyncio_proxy import dial_socks  # needs a package of its own
+
+                    sock = await dial_socks(socks, host, port)
                 _, stream = await asyncio.get_running_loop().create_connection(AsyncioStream, sock=sock)
         except (OSError, UnicodeError) as error:
-            if clock.expired():
-                raise too_late(host, port, timeout) from None
-            raise cannot_connect(host, port, error) from None
-        return stream
+            late = clock.expired()
+            failure = too_late(host, port, timeout) if late else cannot_connect(host, port, error)
+        else:
+            return stream
+        raise failure  # out here its context is not the error above, whose frames hold a proxy's credentials

@@ -40,7 +40,7 @@ async def dial(host: str, port: int) -> socket.socket:
                 attempts.discard(attempt)
                 error = attempt.exception()
                 if error is None:
-                    return attempt.result()
+                    return await _alone(attempt.result(), attempts)
                 failure = error
         raise failure
     finally:
@@ -65,6 +65,17 @@ async def _connect(address: Address) -> socket.socket:
         sock.close()
         raise
     return sock
+
+
+async def _alone(winner: socket.socket, attempts: set[asyncio.Task[socket.socket]]) -> socket.socket:
+    """The winner, once the others are given up; cancelled meanwhile, it is closed as they are."""
+    try:
+        await _give_up(attempts)
+    except BaseException:
+        winner.close()
+        raise
+    attempts.clear()
+    return winner
 
 
 async def _give_up(attempts: set[asyncio.Task[socket.socket]]) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Protocol
+
+from smallest_transports._proxy import Proxy
 
 READ_SIZE = 64 * 1024
 """Bytes taken from a socket at once, and that may wait unread: a user who stops iterating stops the peer."""
@@ -71,10 +74,20 @@ class Backend(Protocol):
         """A flag, not yet up."""
         ...
 
-    async def connect(self, host: str, port: int, *, timeout: float | None) -> Stream:
+    async def wait(self, event: Event, deadline: float) -> None:
+        """Wait until the flag is up or the deadline has passed, whichever comes first."""
+        ...
+
+    async def race(self, *calls: Callable[[], Awaitable[None]]) -> None:
+        """Run all at the same time until the first has ended, then cancel the others, and wait for that."""
+        ...
+
+    async def connect(
+        self, host: str, port: int, *, timeout: float | None, socks: Proxy | None = None
+    ) -> Stream:
         """Look the name up and connect to the first address that answers, within `timeout` seconds.
 
-        Raises ConnectFailed, or DeadlineExceeded with code `connect`. Nothing is left open then, nor after a
-        cancellation.
+        With `socks`, a SOCKS5 proxy does that, and only its own name is looked up here. Raises ConnectFailed, or
+        DeadlineExceeded with code `connect`. Nothing is left open then, nor after a cancellation.
         """
         ...

@@ -24,7 +24,9 @@ from smallest_proto.message_layer import MessageLayer
 from smallest_proto.wire import HandshakeCompleted, WebSocketWire
 from smallest_transports._backend import Backend, Stream
 from smallest_transports._link import Link
+from smallest_transports._proxy import Proxy, find_proxy
 from smallest_transports._tls import default_context, start_tls
+from smallest_transports._tunnel import connect_through
 
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 
@@ -36,7 +38,10 @@ class ConnectOptions(TypedDict, total=False):
     base_url: the service; the vendor's own unless given.
     headers: further headers for the request.
     ssl_context: instead of `ssl.create_default_context()`, which verifies.
-    connect_timeout: seconds for name look-up, TCP and TLS together; 10 unless given, None for no limit.
+    connect_timeout: seconds for name look-up, TCP, proxy and TLS together; 10 unless given, None for no limit.
+    proxy: [http|https|socks5|socks5h://][USER:PASSWORD@]HOST[:PORT], whatever the service's host, whose name the proxy
+        looks up; "" for none. Unless given, HTTPS_PROXY (HTTP_PROXY for plain HTTP) or ALL_PROXY in the environment,
+        but none for hosts in NO_PROXY or on this machine. SOCKS5 needs `pip install 'smallest-proto[proxy]'`.
     limits: sizes and the other waiting times.
     """
 
@@ -45,6 +50,7 @@ class ConnectOptions(TypedDict, total=False):
     headers: Mapping[str, str] | None
     ssl_context: SSLContext | None
     connect_timeout: float | None
+    proxy: str | None
     limits: Limits | None
 
 
@@ -56,6 +62,7 @@ class ConnectSettings(msgspec.Struct, frozen=True, kw_only=True):
     headers: Mapping[str, str]
     ssl_context: SSLContext | None
     connect_timeout: float | None
+    proxy: Proxy | None
     limits: Limits
 
     def __repr__(self) -> str:
@@ -76,6 +83,7 @@ def settings(**given: Unpack[ConnectOptions]) -> ConnectSettings:
         headers=dict(given.get("headers") or {}),
         ssl_context=given.get("ssl_context"),
         connect_timeout=given.get("connect_timeout", 10.0),
+        proxy=find_proxy(given.get("proxy"), *split_base_url(base_url)[:3]),
         limits=given.get("limits") or Limits(),
     )
 
@@ -99,7 +107,10 @@ async def open_stream(backend: Backend, where: Destination, given: ConnectSettin
     """Connect, with TLS if it is asked for. Raises ConnectFailed, or DeadlineExceeded with code `connect`."""
     timeout = given.connect_timeout
     deadline = None if timeout is None else backend.now() + timeout
-    stream = await backend.connect(where.host, where.port, timeout=timeout)
+    if given.proxy is None:
+        stream = await backend.connect(where.host, where.port, timeout=timeout)
+    else:
+        stream = await connect_through(backend, given.proxy, where.host, where.port, timeout=timeout)
     if not where.secure:
         return stream
     context = given.ssl_context or default_context()

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Literal, Unpack
+from collections.abc import Awaitable, Callable
+from typing import Literal, TypeVar, Unpack
 
 from smallest_proto.lightning import LightningOptions, OutputFormat, Voice
-from smallest_proto.pulse import BatchAccepted, BatchOptions, BatchResult, BatchSource, PulseOptions
+from smallest_proto.pulse import (
+    BatchAccepted,
+    BatchOptions,
+    BatchResult,
+    BatchSource,
+    PulseOptions,
+    ResumePolicy,
+)
 from smallest_transports import _http
 from smallest_transports._backend import Backend
 from smallest_transports._connect import ConnectOptions, settings
 from smallest_transports._http import SpeechStream
 from smallest_transports._lightning import LightningStream
+from smallest_transports._pool import LightningPool
 from smallest_transports._pulse import PulseStream
+from smallest_transports._retry import repeat
+
+T = TypeVar("T")
 
 
 class Functions:
@@ -21,19 +33,56 @@ class Functions:
         self._backend = backend
 
     def connect_pulse(
-        self, options: PulseOptions = PulseOptions(), **connect: Unpack[ConnectOptions]
+        self,
+        options: PulseOptions = PulseOptions(),
+        *,
+        resume: bool | ResumePolicy = True,
+        **connect: Unpack[ConnectOptions],
     ) -> PulseStream:
         """A Pulse stream to use with `async with`, which connects it; the keyword arguments are `ConnectOptions`.
 
-        Raises ValueError for a missing key, or a base URL or header that cannot be sent.
+        It outlives its connections: see `PulseStream` for `resume`. Raises ValueError for a missing key, or a
+        base URL or header that cannot be sent.
         """
-        return PulseStream(self._backend, options, settings(**connect))
+        return PulseStream(self._backend, options, settings(**connect), resume)
 
     def connect_lightning(
         self, options: LightningOptions = LightningOptions(), **connect: Unpack[ConnectOptions]
     ) -> LightningStream:
         """A Lightning connection to use with `async with`; otherwise as `connect_pulse`."""
         return LightningStream(self._backend, options, settings(**connect))
+
+    def lightning_pool(
+        self,
+        options: LightningOptions = LightningOptions(),
+        *,
+        max_connections: int = 1,
+        resume: bool = True,
+        **connect: Unpack[ConnectOptions],
+    ) -> LightningPool:
+        """Lightning connections that are kept open for one text after the other: use it with `async with`.
+
+        At most `max_connections` speak at a time, whoever asks first; the service allows few for each account.
+        `resume` False raises when a connection fails, instead of going on over another one.
+        """
+        return LightningPool(self._backend, options, settings(**connect), max_connections, resume)
+
+    async def retry(
+        self,
+        call: Callable[[], Awaitable[T]],
+        *,
+        attempts: int = 4,
+        first_delay: float = 0.5,
+        longest_delay: float = 30.0,
+    ) -> T:
+        """Await `call()` until it succeeds, up to so many times, and only after errors that are `retryable`.
+
+        await retry(lambda: transcribe(BatchAudio(file), api_key=key))
+
+        Waits a random time (seconds) below a limit that doubles, and no less than the server's Retry-After; a
+        server fault, status 500, is worth one more attempt [docs error-reference]. Raises the last error.
+        """
+        return await repeat(self._backend, call, attempts, first_delay, longest_delay)
 
     async def transcribe(
         self, source: BatchSource, options: BatchOptions = BatchOptions(), **connect: Unpack[ConnectOptions]

@@ -25,8 +25,8 @@ from smallest_proto.lightning import (
 )
 from smallest_proto.lightning.commands import ClientCommand
 from smallest_transports._backend import Backend
-from smallest_transports._connect import ConnectSettings
-from smallest_transports._session import Session
+from smallest_transports._connect import ConnectSettings, open_link
+from smallest_transports._session import Opener, Session
 
 SpeechEvent = AudioChunk | WordTimestamp | ContextComplete | ContextCancelled
 """What iterating over a `SpeechContext` yields; the last two end it."""
@@ -39,12 +39,18 @@ class LightningStream(Session[ClientCommand]):
     what reads the socket. `reusable` says whether another context may follow on this connection.
     """
 
-    def __init__(self, backend: Backend, options: LightningOptions, settings: ConnectSettings) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        options: LightningOptions,
+        settings: ConnectSettings,
+        opener: Opener = open_link,
+    ) -> None:
         request = lightning_request(
             options, api_key=settings.api_key, base_url=settings.base_url, headers=settings.headers
         )
         self._lightning = LightningConnection(options)
-        super().__init__(backend, self._lightning, request, settings)
+        super().__init__(backend, self._lightning, request, settings, opener)
         self._context: SpeechContext | None = None
 
     @property
@@ -65,14 +71,14 @@ class LightningStream(Session[ClientCommand]):
         """
         context_id = context_id or secrets.token_hex(6)
         await self.send(OpenContext(context_id))
-        return self._begun(context_id)
+        return self.begun(context_id)
 
     async def speak(self, text: str) -> SpeechContext:
         """Synthesise a whole text: iterate over what this returns."""
         if self.options.text_mode == "segment":
             context_id = secrets.token_hex(6)
             await self.send(Speak(text, context_id))
-            return self._begun(context_id)
+            return self.begun(context_id)
         context = await self.open_context()
         await context.send_text(text)
         await context.finish()
@@ -82,7 +88,8 @@ class LightningStream(Session[ClientCommand]):
         """Reset the server's idle timer."""
         await self.send(KeepAlive())
 
-    def _begun(self, context_id: str) -> SpeechContext:
+    def begun(self, context_id: str) -> SpeechContext:
+        """For the pool: what to iterate over, of a synthesis that a command of its own begins."""
         if self._context is not None:
             self._context.left()
         self._context = SpeechContext(self, context_id)

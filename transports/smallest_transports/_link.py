@@ -8,7 +8,7 @@ from smallest_proto.errors import ConnectionLost, LocalProtocolError
 from smallest_proto.events import NEED_DATA, Event
 from smallest_proto.wire import WebSocketServerWire, WebSocketWire
 from smallest_proto.wire.http import HttpServerWire, HttpWire
-from smallest_transports._backend import Backend, Stream
+from smallest_transports._backend import READ_SIZE, Backend, Stream
 
 Wire: TypeAlias = WebSocketWire | WebSocketServerWire | HttpWire | HttpServerWire
 
@@ -22,6 +22,24 @@ class Link:
         self._stream = stream
         self._iterated = False
         self._closing = False
+        self._owed = 0
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing more will happen here but the closing of the stream."""
+        return self.wire.finished
+
+    @property
+    def clogged(self) -> bool:
+        """Whether earlier bytes still wait to leave. `room` waits for that."""
+        return self._stream.clogged
+
+    async def room(self) -> None:
+        """Wait until earlier bytes have left. Await it before queueing what a cancellation must not pile up.
+
+        Does not raise when the connection is gone, as `flush`.
+        """
+        await self._write(b"", None)
 
     async def flush(self, deadline: float | None = None) -> None:
         """Write what the wire has to say. Waits while the peer reads too slowly, up to the deadline.
@@ -30,8 +48,10 @@ class Link:
         """
         data = self.wire.data_to_send()
         self._stream.wake()  # what was written may have set an earlier deadline
-        if not data:
-            return
+        if data:
+            await self._write(data, deadline)
+
+    async def _write(self, data: bytes, deadline: float | None) -> None:
         try:
             await self._stream.write(data, deadline)
         except ConnectionLost:
@@ -52,22 +72,57 @@ class Link:
             while (event := self.wire.next_event()) is NEED_DATA:
                 if self.wire.finished:
                     return None
-                await self._exchange()
+                await self.exchange()
             return event
         finally:
             self._iterated = False
 
-    async def _exchange(self) -> None:
-        """Wait for bytes or for a deadline, act on them, and write what follows from that."""
-        data = await self._stream.read(self.wire.next_deadline())
-        now = self.backend.now()
-        if data:
-            self.wire.receive_data(data, now)
-        elif data is not None:
-            self.wire.receive_eof(now)
-        self.wire.handle_timeout(now)  # a peer that never stops sending must not hold deadlines up
-        # nor one that never reads: not even the answer to a ping may keep us from the next deadline
+    async def alive(self) -> bool:
+        """Whether the peer is still there, for a connection that nobody iterated over for a while.
+
+        Acts on what has come meanwhile; when a ping is due, waits for the answer or for its deadline.
+        """
+        while (data := await self._stream.read(self.backend.now())) is not None and not self.wire.finished:
+            if data:
+                self.wire.receive_data(data, self.backend.now())
+            else:
+                self.wire.receive_eof(self.backend.now())
+        self.wire.handle_timeout(self.backend.now())
         await self.flush(self.wire.next_deadline())
+        while getattr(self.wire, "awaits_pong", False) and not self.wire.finished:
+            await self.exchange()
+        return not self.wire.finished
+
+    def next_deadline(self) -> float | None:
+        """See `SessionLink.next_deadline`."""
+        return self.wire.next_deadline()
+
+    async def exchange(self) -> None:
+        """Wait for bytes or for a deadline, act on them, and write what follows. A cancelled call loses nothing.
+
+        A peer that does not read keeps us neither from reading nor from the next deadline.
+        """
+        clogged = self.clogged
+        if clogged:  # by a call that was cancelled, perhaps: nobody else may be writing it
+            await self.backend.race(self._hear, self.room)
+        else:
+            self._owed = 0
+            await self._hear()
+        self.wire.handle_timeout(self.backend.now())  # a peer that never stops sending must not hold it up
+        data = self.wire.data_to_send()
+        self._stream.wake()
+        if data:
+            self._owed += len(data) if clogged else 0
+            # answers to pings must not pile up without end
+            wait = self._owed > READ_SIZE
+            await self._write(data, self.wire.next_deadline() if wait else self.backend.now())
+
+    async def _hear(self) -> None:
+        data = await self._stream.read(self.wire.next_deadline())
+        if data:
+            self.wire.receive_data(data, self.backend.now())
+        elif data is not None:
+            self.wire.receive_eof(self.backend.now())
 
     async def aclose(self) -> None:
         """Close the connection, then the stream. Bounded by `Limits.close_timeout`; harmless when repeated."""
@@ -78,6 +133,6 @@ class Link:
             self.wire.close(self.backend.now())
             await self.flush(self.wire.next_deadline())
             while not self.wire.finished:
-                await self._exchange()
+                await self.exchange()
         finally:
             await self._stream.aclose()

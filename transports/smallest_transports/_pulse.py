@@ -1,20 +1,31 @@
-"""Pulse over any backend: the machine, a link, and the calls that people make."""
+"""Pulse over any backend: the machine, what carries it, and the calls that people make."""
 
 from __future__ import annotations
 
+import random
+from collections.abc import Callable
+from functools import partial
+from types import TracebackType
 from typing import Self
 
-from smallest_proto.events import ConnectionClosed, ServerErrorReceived, UnknownMessage
+from smallest_proto.errors import LocalProtocolError
+from smallest_proto.events import ConnectionClosed, Event, ServerErrorReceived, UnknownMessage
 from smallest_proto.pulse import (
     Audio,
+    AudioDropped,
     CloseStream,
     Finalize,
     FinalTranscript,
     Flush,
     InterimTranscript,
     KeepAlive,
+    MigrationFailed,
     PulseConnection,
     PulseOptions,
+    PulseSession,
+    Reconnecting,
+    Resumed,
+    ResumePolicy,
     SpeechEnded,
     SpeechStarted,
     StreamEnded,
@@ -23,8 +34,9 @@ from smallest_proto.pulse import (
 )
 from smallest_proto.pulse.commands import ClientCommand
 from smallest_transports._backend import Backend
-from smallest_transports._connect import ConnectSettings
-from smallest_transports._session import Session
+from smallest_transports._connect import ConnectSettings, open_link
+from smallest_transports._resuming import ResumingSession
+from smallest_transports._session import Opener, Session
 
 TranscriptEvent = (
     SpeechStarted
@@ -35,25 +47,63 @@ TranscriptEvent = (
     | StreamEnded
     | ServerErrorReceived
     | UnknownMessage
+    | Reconnecting
+    | Resumed
+    | AudioDropped
+    | MigrationFailed
 )
 """What iterating over a `PulseStream` yields."""
 
 
-class PulseStream(Session[ClientCommand]):
+class PulseStream:
     """One Pulse stream; made by `connect_pulse`, used with `async with`.
 
     Send from one task and iterate in another, or in turns in one. Iterating is what reads the socket, answers
-    pings and serves deadlines: a stream that nobody iterates is closed by its server sooner or later. It ends
-    after `StreamEnded`; when the connection fails, it raises what failed.
+    pings, serves deadlines and connects anew: a stream that nobody iterates is closed by its server sooner or
+    later. It ends after `StreamEnded`; when it fails, it raises what failed.
+
+    `resume`: when the connection is lost, another takes over, and is sent the audio that no final has covered;
+    `Reconnecting` and `Resumed` tell of it. True for the default `ResumePolicy`, where the encoding allows it:
+    compressed audio cannot be cut by time, and its stream ends with its connection. False ends it, too.
     """
 
-    def __init__(self, backend: Backend, options: PulseOptions, settings: ConnectSettings) -> None:
-        request = pulse_request(
-            options, api_key=settings.api_key, base_url=settings.base_url, headers=settings.headers
+    def __init__(
+        self,
+        backend: Backend,
+        options: PulseOptions,
+        settings: ConnectSettings,
+        resume: bool | ResumePolicy = True,
+        opener: Opener = open_link,
+    ) -> None:
+        request = partial(
+            pulse_request, api_key=settings.api_key, base_url=settings.base_url, headers=settings.headers
         )
-        self._pulse = PulseConnection(options, limits=settings.limits)
-        super().__init__(backend, self._pulse, request, settings)
+        first = request(options)
+        self._carrier: Session[ClientCommand] | ResumingSession
+        if isinstance(resume, ResumePolicy) or (resume and options.audio_format.sample_width):
+            policy = resume if isinstance(resume, ResumePolicy) else ResumePolicy()
+            session = PulseSession(options, policy=policy, limits=settings.limits, random=random.random)
+            self._pulse: PulseConnection | PulseSession = session
+            self._carrier = ResumingSession(backend, session, request, settings, opener)
+        else:
+            self._pulse = connection = PulseConnection(options, limits=settings.limits)
+            self._carrier = Session(backend, connection, first, settings, opener)
         self._ended = False
+
+    async def __aenter__(self) -> Self:
+        """Connect. Raises ConnectFailed, DeadlineExceeded, HandshakeRejected and the like."""
+        await self._carrier.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close."""
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close now, whatever is still under way. Bounded in time; harmless when repeated."""
+        await self._carrier.aclose()
 
     @property
     def options(self) -> PulseOptions:
@@ -65,11 +115,15 @@ class PulseStream(Session[ClientCommand]):
         """The server's id for this stream, "" until its first message."""
         return self._pulse.session_id
 
+    async def send(self, command: ClientCommand) -> None:
+        """Send any command. Raises LocalProtocolError, or what ended the stream if it has ended."""
+        await self._carrier.send(command)
+
     async def send_audio(self, pcm: bytes) -> None:
         """Send audio of any length made of whole samples; waits while the server reads too slowly.
 
-        Raises LocalProtocolError for malformed audio or after `end_input`, and what ended the connection if it
-        has ended. Audio whose sending is cancelled is sent nevertheless, or the connection ends.
+        Raises LocalProtocolError for malformed audio or after `end_input`, and what ended the stream if it has
+        ended. A cancelled call may have taken the audio or not: none of it twice, and nothing out of order.
         """
         await self.send(Audio(pcm))
 
@@ -89,12 +143,32 @@ class PulseStream(Session[ClientCommand]):
         """No more audio will come. Keep iterating until `StreamEnded`."""
         await self.send(CloseStream())
 
+    async def update_options(self, options: PulseOptions) -> None:
+        """Go on with these options: finalise, connect anew, and send the rest there. Ends in `Resumed`.
+
+        The same options change nothing. Raises LocalProtocolError for another encoding or sample rate, after
+        `end_input`, and without `resume`.
+        """
+        session = self._resumable("update_options")
+        await self._ask(partial(session.update_options, options))
+
+    async def migrate(self) -> None:
+        """Move to another connection while this one works: for servers that drain, and long calls.
+
+        Ends in `Resumed` or `MigrationFailed`. Raises LocalProtocolError without `resume`.
+        """
+        await self._ask(self._resumable("migrate").migrate)
+
+    async def next_event(self) -> Event | None:
+        """The next event, whatever it is; None when there will be no more."""
+        return await self._carrier.next_event()
+
     def __aiter__(self) -> Self:
         """Events until `StreamEnded`, which is the last. Only one task may iterate."""
         return self
 
     async def __anext__(self) -> TranscriptEvent:
-        """The next event, waiting for it. Raises what ended the connection, if it ended early."""
+        """The next event, waiting for it. Raises what ended the stream, if it ended early."""
         while not self._ended and (event := await self.next_event()) is not None:
             if isinstance(event, ConnectionClosed) and event.error is not None:
                 raise event.error
@@ -102,3 +176,12 @@ class PulseStream(Session[ClientCommand]):
             if isinstance(event, TranscriptEvent):
                 return event
         raise StopAsyncIteration
+
+    def _resumable(self, call: str) -> PulseSession:
+        if not isinstance(self._pulse, PulseSession):
+            raise LocalProtocolError(f"{call} needs a stream that resumes: connect with resume=True")
+        return self._pulse
+
+    async def _ask(self, change: Callable[[float], None]) -> None:
+        assert isinstance(self._carrier, ResumingSession)
+        await self._carrier.ask(change)

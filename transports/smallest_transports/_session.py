@@ -10,42 +10,97 @@ from smallest_proto.errors import LocalProtocolError
 from smallest_proto.events import ConnectionClosed, Event
 from smallest_proto.message_layer import MessageLayer
 from smallest_transports._backend import Backend
-from smallest_transports._connect import ConnectSettings, open_link
-from smallest_transports._link import Link
+from smallest_transports._connect import ConnectSettings
 
 Command = TypeVar("Command", contravariant=True)
 
 
-class Connection(MessageLayer, Protocol[Command]):
-    """A `MessageLayer` that takes commands: `PulseConnection` or `LightningConnection`."""
+class Carried(MessageLayer, Protocol):
+    """A `MessageLayer` that tells how it ended."""
 
     @property
     def closed(self) -> ConnectionClosed | None:
         """The last event, once there is one."""
 
+
+class Connection(Carried, Protocol[Command]):
+    """One that takes commands: `PulseConnection` or `LightningConnection`."""
+
     def send(self, command: Command, now: float) -> None:
         """Queue what the command stands for."""
+
+
+class SessionLink(Protocol):
+    """What a session needs of its connection, whatever carries it. `Link` says what each call does."""
+
+    @property
+    def backend(self) -> Backend:
+        """The event loop."""
+
+    @property
+    def clogged(self) -> bool:
+        """Whether earlier messages still wait to leave."""
+
+    async def room(self) -> None:
+        """Wait until they have left."""
+
+    async def alive(self) -> bool:
+        """Whether the peer is still there, after a time when nobody iterated."""
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing more will happen but the closing."""
+
+    def next_deadline(self) -> float | None:
+        """When the machine, or what carries it, has something to do without being told."""
+
+    async def exchange(self) -> None:
+        """Wait for something to happen, or for a deadline, and act on it. A cancelled call loses nothing."""
+
+    async def flush(self, deadline: float | None = None) -> None:
+        """Write what the machine has to say; waits while the peer reads too slowly, up to the deadline."""
+
+    async def next_event(self) -> Event | None:
+        """The next event, waiting for it; None when there will be no more."""
+
+    async def aclose(self) -> None:
+        """Close. Bounded in time; harmless when repeated."""
+
+
+class Opener(Protocol):
+    """Connects, upgrades and runs the machine over that; `open_link` says what it raises."""
+
+    async def __call__(
+        self, backend: Backend, conn: Carried, request: UpgradeRequest, given: ConnectSettings, /
+    ) -> SessionLink:
+        """Open the connection."""
 
 
 class Session(Generic[Command]):
     """One connection, used with `async with`, which opens and closes it. Entered once."""
 
     def __init__(
-        self, backend: Backend, conn: Connection[Command], request: UpgradeRequest, settings: ConnectSettings
+        self,
+        backend: Backend,
+        conn: Connection[Command],
+        request: UpgradeRequest,
+        settings: ConnectSettings,
+        opener: Opener,
     ) -> None:
         self._backend = backend
         self._conn = conn
         self._request = request
         self._settings = settings
+        self._open = opener
         self._entered = False
-        self._link: Link | None = None
+        self._link: SessionLink | None = None
 
     async def __aenter__(self) -> Self:
         """Connect. Raises ConnectFailed, DeadlineExceeded, HandshakeRejected and the like."""
         if self._entered:
             raise LocalProtocolError(f"a {type(self).__name__} is entered once: make another")
         self._entered = True
-        self._link = await open_link(self._backend, self._conn, self._request, self._settings)
+        self._link = await self._open(self._backend, self._conn, self._request, self._settings)
         return self
 
     async def __aexit__(
@@ -57,14 +112,28 @@ class Session(Generic[Command]):
     async def send(self, command: Command) -> None:
         """Send any command. Raises LocalProtocolError, or what ended the connection if it has ended."""
         link = self._opened()
+        await self.room()  # calls that are cancelled must not pile up what they brought
         self._check_alive()
-        self._conn.send(command, self._backend.now())
+        self._conn.send(command, link.backend.now())
         await link.flush()
         self._check_alive()
+
+    async def room(self) -> None:
+        """Wait until earlier messages have left; a `send` right behind it takes its command before it waits."""
+        link = self._opened()
+        while link.clogged and not link.finished:
+            await link.room()
 
     async def next_event(self) -> Event | None:
         """The connection's next event, whatever it is; None when there will be no more."""
         return await self._opened().next_event()
+
+    async def alive(self) -> bool:
+        """Whether the peer is still there, for a connection that nobody iterated over for a while.
+
+        What came meanwhile is acted on. When a heartbeat is due, waits for the answer or for its deadline.
+        """
+        return await self._opened().alive()
 
     async def aclose(self) -> None:
         """Close now, whatever is still under way. Bounded in time; harmless when repeated."""
@@ -75,7 +144,7 @@ class Session(Generic[Command]):
         if (closed := self._conn.closed) is not None and closed.error is not None:
             raise closed.error.with_traceback(None)
 
-    def _opened(self) -> Link:
+    def _opened(self) -> SessionLink:
         if self._link is None:
             raise LocalProtocolError(f"not connected: use the {type(self).__name__} with `async with`")
         return self._link

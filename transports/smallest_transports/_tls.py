@@ -68,6 +68,7 @@ class TlsStream:
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
         self._ended = False
         self._closing = False
+        self._wakes = 0
 
     def shake_hands(self) -> bool:
         """Go on with the handshake; whether it is done. Raises SSLError, and ConnectionLost at a sudden end."""
@@ -95,10 +96,12 @@ class TlsStream:
 
     async def read(self, deadline: float | None) -> bytes | None:
         """See `Stream.read`."""
+        wakes = self._wakes
         while not (plain := self._decrypt()):
             if self._ended:
                 return b""
-            data = await self._stream.read(deadline)
+            # woken with ciphertext that held nothing for the caller, whose deadline is out of date all the same
+            data = await self._stream.read(deadline if wakes == self._wakes else AT_ONCE)
             if data is None:
                 return None
             self.feed(data)
@@ -118,6 +121,7 @@ class TlsStream:
 
     def wake(self) -> None:
         """See `Stream.wake`."""
+        self._wakes += 1
         self._stream.wake()
 
     async def write(self, data: bytes, deadline: float | None) -> None:

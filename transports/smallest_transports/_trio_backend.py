@@ -5,13 +5,16 @@ from __future__ import annotations
 import math
 import socket
 from collections import deque
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 import trio
 
-from smallest_proto.errors import ConnectionLost
-from smallest_transports._backend import CLOSE_TIMEOUT, READ_SIZE
+from smallest_proto.errors import ConnectionLost, ProtocolError
+from smallest_transports._backend import CLOSE_TIMEOUT, READ_SIZE, Event
 from smallest_transports._connect_errors import cannot_connect, too_late
+from smallest_transports._proxy import Proxy
+from smallest_transports._trio_dial import dial
 
 
 class TrioStream:
@@ -80,26 +83,34 @@ class TrioStream:
             raise ConnectionLost("the connection is gone", status=1006)
         if data:
             self._unwritten.append(memoryview(data))
+        self._send()  # before anything can cancel: a goodbye goes out from a cancelled scope too
         with trio.CancelScope(deadline=math.inf if deadline is None else deadline):
             await self._drain()
 
-    async def _drain(self) -> None:
-        async with self._writing:
+    def _send(self) -> None:
+        try:
             while self._unwritten:
                 data = self._unwritten[0]
-                try:
-                    sent = self._socket.send(data)
-                except BlockingIOError:
-                    with suppress(trio.ClosedResourceError):  # the next attempt says so
-                        await trio.lowlevel.wait_writable(self._socket)
-                except OSError:
-                    self._lost = True
-                    self._unwritten.clear()
-                    raise ConnectionLost("the connection is gone", status=1006) from None
-                else:
+                sent = self._socket.send(data)
+                if sent < len(data):
                     self._unwritten[0] = data[sent:]
-                    if sent == len(data):
-                        self._unwritten.popleft()
+                else:
+                    self._unwritten.popleft()
+        except BlockingIOError:
+            pass
+        except OSError:
+            self._lost = True
+            self._unwritten.clear()
+            raise ConnectionLost("the connection is gone", status=1006) from None
+
+    async def _drain(self) -> None:
+        async with self._writing:  # trio has one task wait for a socket
+            while self._unwritten:
+                with suppress(trio.ClosedResourceError):  # the next attempt says so
+                    await trio.lowlevel.wait_writable(self._socket)
+                self._send()
+        if self._lost:  # another task found out
+            raise ConnectionLost("the connection is gone", status=1006)
 
     async def aclose(self) -> None:
         """See `Stream.aclose`."""
@@ -108,6 +119,7 @@ class TrioStream:
                 await self._drain()
         finally:
             self._lost = self._ended = True
+            self._unwritten.clear()
             if self._socket.fileno() >= 0:
                 trio.lowlevel.notify_closing(self._socket)
                 self._socket.close()
@@ -129,21 +141,38 @@ class TrioBackend:
         """See `Backend.event`."""
         return trio.Event()
 
-    async def connect(self, host: str, port: int, *, timeout: float | None) -> TrioStream:
+    async def wait(self, event: Event, deadline: float) -> None:
+        """See `Backend.wait`."""
+        with trio.move_on_at(deadline):
+            await event.wait()
+
+    async def race(self, *calls: Callable[[], Awaitable[None]]) -> None:
+        """See `Backend.race`."""
+
+        async def run(call: Callable[[], Awaitable[None]]) -> None:
+            await call()
+            nursery.cancel_scope.cancel()
+
+        async with trio.open_nursery() as nursery:
+            for call in calls:
+                nursery.start_soon(run, call)
+
+    async def connect(
+        self, host: str, port: int, *, timeout: float | None, socks: Proxy | None = None
+    ) -> TrioStream:
         """See `Backend.connect`."""
         try:
             with trio.fail_after(math.inf if timeout is None else timeout):
-                stream = await trio.open_tcp_stream(host, port)
+                if socks is None:
+                    sock = await dial(host, port)
+                else:
+                    from smallest_transports._trio_proxy import dial_socks  # needs a package of its own
+
+                    sock = await dial_socks(socks, host, port)
         except trio.TooSlowError:
-            raise too_late(host, port, timeout) from None
+            failure: ProtocolError = too_late(host, port, timeout)
         except (OSError, UnicodeError) as error:
-            raise cannot_connect(host, port, _root_of(error)) from None
-        return TrioStream(socket.socket(fileno=stream.socket.detach()))
-
-
-def _root_of(error: OSError | UnicodeError) -> OSError | UnicodeError:
-    """The last failure: trio hangs those of the single addresses behind an error that only counts them."""
-    cause = error.__cause__
-    while isinstance(cause, BaseExceptionGroup):
-        cause = cause.exceptions[-1]
-    return cause if isinstance(cause, OSError | UnicodeError) else error
+            failure = cannot_connect(host, port, error)
+        else:
+            return TrioStream(socket.socket(fileno=sock.detach()))
+        raise failure  # out here its context is not the error above, whose frames hold a proxy's credentials

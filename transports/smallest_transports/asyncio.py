@@ -15,18 +15,23 @@ from smallest_transports._connect import ConnectOptions
 from smallest_transports._functions import Functions
 from smallest_transports._http import SpeechStream
 from smallest_transports._lightning import LightningStream, SpeechContext
+from smallest_transports._pool import LightningPool, PooledSpeech
 from smallest_transports._pulse import PulseStream, TranscriptEvent
 
 __all__ = [
     "ConnectOptions",
+    "LightningPool",
     "LightningStream",
+    "PooledSpeech",
     "PulseStream",
     "SpeechContext",
     "SpeechStream",
     "TranscriptEvent",
     "connect_lightning",
     "connect_pulse",
+    "lightning_pool",
     "list_voices",
+    "retry",
     "synthesize",
     "transcribe",
 ]
@@ -35,6 +40,8 @@ _functions = Functions(AsyncioBackend())
 
 connect_pulse = _functions.connect_pulse
 connect_lightning = _functions.connect_lightning
+lightning_pool = _functions.lightning_pool
 transcribe = _functions.transcribe
 synthesize = _functions.synthesize
 list_voices = _functions.list_voices
+retry = _functions.retry

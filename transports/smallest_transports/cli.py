@@ -116,6 +116,9 @@ def parser() -> argparse.ArgumentParser:
         "--json", action="store_true", help="one JSON object per line, for each event or each result"
     )
     transcribe.add_argument("--words", action="store_true", help="show the time and confidence of each word")
+    transcribe.add_argument(
+        "--no-resume", action="store_true", help="fail when the connection is lost, instead of going on"
+    )
     transcribe.add_argument("--language", default="en")
     transcribe.add_argument(
         "--endpoint",
@@ -133,6 +136,43 @@ def parser() -> argparse.ArgumentParser:
     serve.add_argument("--engine", choices=("local", "scripted"), default="local")
     serve.add_argument("--api-key", help="the only key to accept; any, and none, unless given")
     serve.add_argument("--until-eof", action="store_true", help="end when standard input does")
+    serve.add_argument(
+        "--tls-cert", metavar="FILE", help="serve with TLS: a certificate for localhost, in PEM"
+    )
+    serve.add_argument(
+        "--tls-key", metavar="FILE", help="its key, in PEM; in the file of the certificate unless given"
+    )
+    serve.add_argument("--max-connections", type=int, metavar="N", help="refuse more than this many with 503")
+    serve.add_argument(
+        "--max-message-bytes", type=int, metavar="N", help="the largest WebSocket message; 4 MiB"
+    )
+    serve.add_argument(
+        "--drain",
+        type=float,
+        default=10.0,
+        metavar="SECONDS",
+        help="how long sessions may go on after SIGTERM; 10 unless given. A second signal, or Ctrl-C, ends at once",
+    )
+    serve.add_argument(
+        "--fault",
+        action="append",
+        default=[],
+        metavar="NAME[=VALUE]",
+        help="something to do wrong, for testing clients; can be given again",
+    )
+    serve.add_argument("--list-faults", action="store_true", help="show what there is for --fault")
+    serve.add_argument(
+        "--chaos",
+        type=int,
+        metavar="SEED",
+        help="drop, reset, stall and refuse connections, as drawn from this number, and tell on standard error",
+    )
+    serve.add_argument(
+        "--chaos-drops",
+        type=int,
+        metavar="N",
+        help="how many connections --chaos ends badly; 10 unless given",
+    )
     return top
 
 

@@ -7,8 +7,8 @@ import sys
 from contextlib import aclosing
 
 from smallest_proto.limits import Limits
-from smallest_proto.pulse import PulseOptions, StreamEnded
-from smallest_transports.asyncio import connect_pulse
+from smallest_proto.pulse import AudioDropped, PulseOptions, Reconnecting, ResumePolicy, StreamEnded
+from smallest_transports.asyncio import TranscriptEvent, connect_pulse
 from smallest_transports.audio_files import AudioFileError, Clip, read_audio, resample
 from smallest_transports.commands.batch import transcribe_batch
 from smallest_transports.commands.display import display_for
@@ -57,14 +57,30 @@ async def _transcribe(
     if len(arguments.files) > 1 and not arguments.json:
         print(f"{name}:", flush=True)
     confirmed = False
-    async with connect_pulse(options, base_url=url, limits=LIMITS) as stream:
+    resume = not arguments.no_resume and ResumePolicy(
+        keep_seconds=max(1.0, clip.seconds), keep_bytes=len(clip.pcm) + 1024, end_timeout=LIMITS.drain_timeout
+    )
+    async with connect_pulse(options, resume=resume, base_url=url, limits=LIMITS) as stream:
         events = hear(stream, clip.pcm, realtime=arguments.realtime, sent=display.sent)
         with display:
             async with aclosing(events):
                 async for event in events:
                     display.show(event)
+                    if trouble := trouble_in(event):
+                        print(f"smallest-proto: {name}: {trouble}", file=sys.stderr)
                     if isinstance(event, StreamEnded):
                         confirmed = event.confirmed
     if not confirmed:
         print(f"smallest-proto: {name}: the service stopped before its last transcript", file=sys.stderr)
     return 0 if confirmed else 1
+
+
+def trouble_in(event: TranscriptEvent) -> str:
+    """What an event says that the user should know of though the work goes on; mostly nothing."""
+    match event:
+        case Reconnecting(error=error):
+            return f"{error}; going on with another connection"
+        case AudioDropped(start=start, end=end):
+            return f"nobody may have heard {start:.1f} to {end:.1f} s"
+        case _:
+            return ""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from concurrent.futures import Executor
 from contextlib import suppress
 
 from smallest_proto.error_shapes import Headers
@@ -17,16 +16,18 @@ from smallest_proto.lightning import (
     voices_asked,
     voices_reply,
 )
-from smallest_proto.limits import Limits
 from smallest_proto.pulse import BatchAsked, batch_asked
 from smallest_proto.wire.http import HttpServerWire
 from smallest_proto.wire.http_events import BodyReceived, ExchangeFailed, RequestEnded, RequestStarted
 from smallest_transports._link import Link
-from smallest_transports.loopback.access import Gate
 from smallest_transports.loopback.answer import Answer
 from smallest_transports.loopback.batch_handler import batch_answer
-from smallest_transports.loopback.engines.base import Recognizer, Synthesizer
+from smallest_transports.loopback.fault_bodies import door
+from smallest_transports.loopback.faults import Faults
+from smallest_transports.loopback.http_mischief import instead
+from smallest_transports.loopback.mischief import Levers
 from smallest_transports.loopback.offload import explain
+from smallest_transports.loopback.service import Service
 from smallest_transports.loopback.speech_handler import answer_speech
 
 VOICES = (
@@ -37,24 +38,27 @@ VOICES = (
 
 
 class HttpHandler:
-    """Serves one connection until it closes."""
+    """Serves one connection until it closes. `crowd` is what one too many is told, None for the others."""
 
     def __init__(
         self,
         link: Link,
         wire: HttpServerWire,
-        gate: Gate,
-        recognizer: Recognizer,
-        synthesizer: Synthesizer,
-        pool: Executor,
-        limits: Limits,
+        answer: Answer,
+        service: Service,
+        faults: Faults,
+        levers: Levers,
+        crowd: HttpReply | None,
     ) -> None:
         self._link = link
-        self._gate = gate
-        self._recognizer = recognizer
-        self._synthesizer = synthesizer
-        self._pool = pool
-        self._answer = Answer(link, wire, limits)
+        self._wire = wire
+        self._answer = answer
+        self._service = service
+        self._faults = faults
+        self._levers = levers
+        self._crowd = crowd
+        self._leaving = crowd is not None
+        self._busy = False
 
     async def run(self) -> bool:
         """Serve. Ends with the connection; a cancellation gives up what is under way.
@@ -69,12 +73,13 @@ class HttpHandler:
             while (event := await self._link.next_event()) is not None:
                 match event:
                     case RequestStarted():
+                        self._service.remember(event.method, event.target, event.headers)
                         if answering is not None:
                             await asyncio.wait([answering])  # a client that never reads gets no more answers
-                        request, unread = event, True
-                        if (refusal := self._gate.refusal(event.headers)) is not None:
+                        request, unread, self._busy = event, True, True
+                        if (refusal := self._refusal(event.headers)) is not None:
                             request = None
-                            answering = tasks.create_task(self._reply(refusal))
+                            answering = tasks.create_task(self._refuse(refusal))
                     case BodyReceived() if request is not None:
                         body += event.data
                     case RequestEnded():
@@ -89,27 +94,63 @@ class HttpHandler:
                             answering.cancel()  # nobody waits for it any more
         return unread
 
+    def leave(self) -> None:
+        """Close as soon as no request is under way."""
+        self._leaving = True
+        if not self._busy:
+            self._wire.close(self._link.backend.now())
+
+    def _refusal(self, headers: Headers) -> HttpReply | None:
+        return self._crowd or self._service.gate.refusal(headers) or door(self._faults)
+
+    async def _refuse(self, reply: HttpReply) -> None:
+        if await self._hesitate():
+            await self._reply(reply)
+        await self._finish()
+
     async def _reply(self, reply: HttpReply) -> None:
         with suppress(ProtocolError):  # the client has left
             await self._answer.reply(reply)
 
     async def _serve(self, request: RequestStarted, body: bytes) -> None:
         try:
-            await self._respond(request.method, request.target, request.headers, body)
+            if await self._hesitate():
+                await self._respond(request.method, request.target, request.headers, body)
         except ProtocolError:  # the client has left
-            return
+            pass
         except Exception as error:
             await self._reply(failure_reply(500, "InternalServerError", explain(error)))
+        await self._finish()
+
+    async def _hesitate(self) -> bool:
+        """What the faults do before an answer; whether there is to be one."""
+        await asyncio.sleep(self._faults.slow_accept)
+        match self._faults.no_answer:
+            case "silence":
+                await asyncio.Event().wait()  # until the client leaves
+            case "hang_up" | "reset" as how:
+                self._levers.cut(reset=how == "reset")
+        return self._faults.no_answer is None
+
+    async def _finish(self) -> None:
+        self._busy = False
+        if self._leaving:
+            self._wire.close(self._link.backend.now())
+            await self._link.flush()  # whoever waits for bytes learns of it
 
     async def _respond(self, method: str, target: str, headers: Headers, body: bytes) -> None:
         if voices_asked(method, target):
             await self._answer.reply(voices_reply(VOICES))
             return
-        match _asked(method, target, headers, body):
+        asked = _asked(method, target, headers, body)
+        if isinstance(asked, BatchAsked | SpeechAsked):
+            asked = instead(asked, self._faults) or asked
+        service = self._service
+        match asked:
             case BatchAsked() as batch:
-                await self._answer.reply(await batch_answer(batch, self._recognizer, self._pool))
+                await self._answer.reply(await batch_answer(batch, service.recognizer, service.pool))
             case SpeechAsked() as speech:
-                await answer_speech(speech, self._answer, self._synthesizer, self._pool)
+                await answer_speech(speech, self._answer, service.synthesizer, service.pool)
             case HttpReply() as refusal:
                 await self._answer.reply(refusal)
             case None:

@@ -25,9 +25,19 @@ from smallest_proto.lightning import (
 )
 from smallest_proto.lightning.commands import ServerCommand
 from smallest_transports._link import Link
+from smallest_transports.loopback.backlog import Backlog
 from smallest_transports.loopback.engines.base import Synthesizer
 from smallest_transports.loopback.offload import explain
 from smallest_transports.loopback.speaking import setup_of, spoken
+
+MAX_WAITING_TEXT = 1024 * 1024
+"""Characters that may wait for the synthesiser before the socket is no longer read."""
+
+MAX_TEXT = 1024 * 1024
+"""Characters of one release, which must fit into memory; a text without the end of a sentence is one."""
+
+EVENT_SIZE = 100
+"""Characters that a message counts for beside its text."""
 
 _SENTENCES = re.compile(r"(.*[.!?…।])\s+(.*)", re.DOTALL)
 
@@ -42,7 +52,8 @@ class LightningHandler:
         self._conn = conn
         self._synthesizer = synthesizer
         self._pool = pool
-        self._waiting: asyncio.Queue[Event] = asyncio.Queue()
+        self._waiting = Backlog(MAX_WAITING_TEXT)
+        self._leaving = False
 
     async def run(self) -> None:
         """Serve. Ends with the connection; a cancellation gives the synthesis up."""
@@ -51,31 +62,52 @@ class LightningHandler:
             while (event := await self._link.next_event()) is not None:
                 if isinstance(event, ConnectionClosed):
                     break
-                self._waiting.put_nowait(event)
+                await self._waiting.put(event, EVENT_SIZE + len(getattr(event, "text", "")))
             worker.cancel()
+
+    def leave(self) -> None:
+        """Close as soon as nothing is being spoken, nor has been asked for."""
+        self._leaving = True
+        if self._conn.reusable:
+            self._conn.request_close(1001, "going away")
 
     async def _work(self) -> None:
         text = ""
         while True:
-            event = await self._waiting.get()
-            match event:
-                case SynthesisRequested():
-                    await self._speak(event.text, event.setup, complete=True)
-                case TextReceived(context_id=""):  # the older protocol has one release at the end
-                    text += event.text
-                case TextReceived():
-                    text += event.text
-                    if match := _SENTENCES.fullmatch(text):
-                        text = match[2]
-                        await self._speak(match[1], event.setup, complete=True, last=False)
-                case FlushReceived():
-                    await self._speak(text, event.setup, complete=False)
-                    text = ""
-                case ContextClosed():
-                    await self._speak(text, event.setup, complete=True)
-                    text = ""
-                case CancelReceived():
-                    text = ""
+            for event in await self._waiting.take():
+                text = await self._take(event, text)
+            if self._leaving and self._conn.reusable:
+                self.leave()
+                await self._link.flush()
+
+    async def _take(self, event: Event, text: str) -> str:
+        """Work on an event; `text` is what has gathered for a release, before and after."""
+        match event:
+            case SynthesisRequested():
+                await self._speak(event.text, event.setup, complete=True)
+            case TextReceived():
+                text += event.text
+                if len(text) > MAX_TEXT:
+                    return await self._refuse(f"more than {MAX_TEXT} characters in one release")
+                # the older protocol has one release at the end
+                if event.context_id and (match := _SENTENCES.fullmatch(text)):
+                    await self._speak(match[1], event.setup, complete=True, last=False)
+                    return match[2]
+            case FlushReceived():
+                await self._speak(text, event.setup, complete=False)
+                return ""
+            case ContextClosed():
+                await self._speak(text, event.setup, complete=True)
+                return ""
+            case CancelReceived():
+                return ""
+        return text
+
+    async def _refuse(self, problem: str) -> str:
+        with suppress(LocalProtocolError):  # cancelled or closed meanwhile
+            self._send(SendError(problem))
+        await self._link.flush()
+        return ""
 
     async def _speak(self, text: str, setup: SynthesisSetup, *, complete: bool, last: bool = True) -> None:
         """One release of audio: chunks and words, then `complete`. Stops when the client cancels."""

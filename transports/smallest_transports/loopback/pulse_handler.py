@@ -25,6 +25,7 @@ from smallest_proto.pulse import (
 )
 from smallest_proto.pulse.messages import ServerMessage
 from smallest_transports._link import Link
+from smallest_transports.loopback.backlog import Backlog
 from smallest_transports.loopback.engines.base import Recognizer, RecognizerSession, RecognizerSetup
 from smallest_transports.loopback.offload import explain, offload
 
@@ -44,9 +45,7 @@ class PulseHandler:
         self._recognizer = recognizer
         self._pool = pool
         self._session_id = secrets.token_hex(8)
-        self._waiting: list[Event] = []
-        self._waiting_bytes = 0
-        self._changed = asyncio.Condition()
+        self._waiting = Backlog(MAX_WAITING_AUDIO)
 
     async def run(self) -> None:
         """Serve. Ends with the connection; a cancellation gives the session up."""
@@ -55,16 +54,14 @@ class PulseHandler:
             await self._read()
             worker.cancel()
 
+    def leave(self) -> None:
+        """A stream is under way until its client ends it."""
+
     async def _read(self) -> None:
         while (event := await self._link.next_event()) is not None:
             if isinstance(event, ConnectionClosed):
                 return
-            async with self._changed:
-                await self._changed.wait_for(lambda: self._waiting_bytes < MAX_WAITING_AUDIO)
-                self._waiting.append(event)
-                if isinstance(event, AudioReceived):
-                    self._waiting_bytes += len(event.audio)
-                self._changed.notify_all()
+            await self._waiting.put(event, len(event.audio) if isinstance(event, AudioReceived) else 1)
 
     async def _work(self) -> None:
         try:
@@ -79,12 +76,7 @@ class PulseHandler:
 
     async def _recognize(self, session: RecognizerSession) -> None:
         while True:
-            async with self._changed:
-                await self._changed.wait_for(lambda: self._waiting)
-                events, self._waiting = self._waiting, []
-                self._waiting_bytes = 0
-                self._changed.notify_all()
-            for call in calls(session, events):
+            for call in calls(session, await self._waiting.take()):
                 await self._send(await offload(self._pool, call))
 
     async def _send(self, messages: Sequence[ServerMessage]) -> None:

@@ -1,30 +1,25 @@
-"""Listening, telling WebSocket from HTTP, accepting upgrades, and handing each connection to its handler."""
+"""The local server: accepts connections, hands each to a session, and ends them all."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
-from collections.abc import AsyncIterator, Callable
+import ssl
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 
-from smallest_proto.events import Role
-from smallest_proto.http_reply import HttpReply, json_reply
-from smallest_proto.lightning import LightningConnection, lightning_options
+from smallest_proto import checks
 from smallest_proto.limits import Limits
-from smallest_proto.pulse import PulseConnection, pulse_options
-from smallest_proto.wire import UpgradeReceived, WebSocketServerWire
-from smallest_proto.wire.http import HttpServerWire, wants_upgrade
-from smallest_transports._asyncio_backend import AsyncioBackend, AsyncioStream
-from smallest_transports._backend import CLOSE_TIMEOUT
-from smallest_transports._link import Link
+from smallest_transports._asyncio_backend import AsyncioBackend
 from smallest_transports.loopback.access import Gate
 from smallest_transports.loopback.engines.base import Recognizer, Synthesizer
 from smallest_transports.loopback.engines.scripted import ScriptedRecognizer, ScriptedSynthesizer
-from smallest_transports.loopback.http_handler import HttpHandler
-from smallest_transports.loopback.lightning_handler import LightningHandler
-from smallest_transports.loopback.pulse_handler import PulseHandler
+from smallest_transports.loopback.faults import NO_FAULTS, Faults
+from smallest_transports.loopback.service import KEPT_REQUESTS, ReceivedRequest, Service
+from smallest_transports.loopback.session import Session
+from smallest_transports.loopback.stream import AcceptedStream
 
 HOST = "127.0.0.1"
 """The server listens on this machine only."""
@@ -33,169 +28,118 @@ BASE_PATH = "/waves/v1"
 WORKERS = 16
 """Threads for calls to engines; a call blocks one of them."""
 
+MAX_REFUSALS = 64
+"""Connections beyond `max_connections` that are told so at the same time; more are cut without a word."""
+
 _log = logging.getLogger("smallest_transports.loopback")
 
 
 class LoopbackServer:
-    """A running server; made by `serve`."""
+    """A running server; made by `serve`.
+
+    Attributes: `port`, and `requests`, the newest requests and upgrades that came, oldest first.
+    """
 
     def __init__(
-        self, recognizer: Recognizer, synthesizer: Synthesizer, api_key: str | None, limits: Limits
+        self,
+        service: Service,
+        faults: Sequence[Faults],
+        ssl_context: ssl.SSLContext | None,
+        max_connections: int | None,
     ) -> None:
-        self._recognizer = recognizer
-        self._synthesizer = synthesizer
-        self._gate = Gate(api_key)
-        self._limits = limits
-        self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="engine")
-        self._backend = AsyncioBackend()
+        self._service = service
+        self._faults = faults
+        self._ssl = ssl_context
+        self._most = max_connections
         self._listener: asyncio.Server | None = None
-        self._sessions: set[asyncio.Task[None]] = set()
+        self._sessions: dict[asyncio.Task[None], Session] = {}
+        self._refusals: set[asyncio.Task[None]] = set()
+        self._accepted = 0
         self._stopping = False
         self.port = 0
 
     @property
     def url(self) -> str:
-        """The base URL to give to clients."""
-        return f"http://{HOST}:{self.port}{BASE_PATH}"
+        """The base URL to give to clients; with TLS its host is `localhost`, for which to have a certificate."""
+        return f"{'http' if self._ssl is None else 'https'}://{self._host}:{self.port}{BASE_PATH}"
+
+    @property
+    def requests(self) -> deque[ReceivedRequest]:
+        """What clients have asked for, without credentials: the newest thousand. Yours to clear."""
+        return self._service.requests
+
+    @property
+    def _host(self) -> str:
+        return HOST if self._ssl is None else "localhost"
 
     async def start(self, port: int) -> None:
         """Listen. Raises ValueError for an impossible port, OSError for one that is taken."""
         if not 0 <= port <= 65535:
             raise ValueError(f"port={port}: expected 0 to 65535")
         loop = asyncio.get_running_loop()
-        self._listener = await loop.create_server(lambda: _Accepted(self._begin), HOST, port)
+        self._listener = await loop.create_server(lambda: AcceptedStream(self._ssl, self._begin), HOST, port)
         self.port = self._listener.sockets[0].getsockname()[1]
+
+    async def drain(self, seconds: float) -> None:
+        """Accept no more, let what is under way finish for up to `seconds`, then end the rest.
+
+        WebSockets on which nothing is under way are closed at once, with 1001 as those that took too long, and
+        HTTP connections after their answer. Pulse streams are under way until their client ends them.
+        Raises ValueError for seconds that are not a number from 0.
+        """
+        checks.number("seconds", seconds, 0)
+        self._stop_accepting()
+        for task, session in list(self._sessions.items()):
+            if not session.leave():
+                task.cancel()
+        if self._sessions:
+            await asyncio.wait(self._sessions, timeout=seconds)
+        await self._end_sessions()
 
     async def stop(self) -> None:
         """End every connection, then the engines."""
+        self._stop_accepting()
+        try:
+            await self._end_sessions()
+        finally:
+            self._service.pool.shutdown(wait=True, cancel_futures=True)
+            self._service.recognizer.close()
+            self._service.synthesizer.close()
+
+    def _stop_accepting(self) -> None:
         self._stopping = True
         if self._listener is not None:
             self._listener.close()
-        for session in self._sessions:
-            session.cancel()
-        try:
-            while self._sessions:
-                await asyncio.wait(self._sessions)
-        finally:
-            self._pool.shutdown(wait=True, cancel_futures=True)
-            self._recognizer.close()
-            self._synthesizer.close()
 
-    def _begin(self, stream: AsyncioStream) -> None:
-        if self._stopping:  # accepted in the very last moment
+    async def _end_sessions(self) -> None:
+        for task, session in self._sessions.items():
+            session.say_goodbye()
+            task.cancel()
+        while self._sessions:
+            await asyncio.wait(self._sessions)
+
+    def _begin(self, stream: AcceptedStream) -> None:
+        crowded = self._most is not None and len(self._sessions) - len(self._refusals) >= self._most
+        if self._stopping or (crowded and len(self._refusals) >= MAX_REFUSALS):
             stream.abort()
             return
-        session = asyncio.create_task(self._serve(stream))
-        self._sessions.add(session)
-        session.add_done_callback(self._sessions.discard)
-        session.add_done_callback(lambda _: stream.abort())  # a task cancelled before it ran closed nothing
-
-    async def _serve(self, stream: AsyncioStream) -> None:
-        begun = self._backend.now()
-        try:
-            head, upgrade = await self._read_head(stream, begun)
-            if upgrade:
-                await self._serve_websocket(stream, head, begun)
-            elif head:
-                await self._serve_http(stream, head, begun)
-        except Exception:
-            _log.exception("a connection ended in an unexpected error")
-        finally:
-            await stream.aclose()
-
-    async def _read_head(self, stream: AsyncioStream, begun: float) -> tuple[bytes, bool]:
-        """The first bytes, enough to tell what they begin, and whether that is a WebSocket.
-
-        What is incomplete when the time is up, or the client gone, counts as HTTP, which knows how to refuse it.
-        """
-        timeout = self._limits.handshake_timeout
-        head = b""
-        while (upgrade := wants_upgrade(head, limits=self._limits)) is None:
-            data = await stream.read(None if timeout is None else begun + timeout)
-            if not data:
-                break
-            head += data
-        return head, bool(upgrade)
-
-    async def _serve_websocket(self, stream: AsyncioStream, head: bytes, begun: float) -> None:
-        wire = WebSocketServerWire(limits=self._limits)
-        link = Link(self._backend, stream, wire)
-        try:
-            wire.connect(begun)
-            wire.receive_data(head, self._backend.now())
-            event = await link.next_event()
-            if isinstance(event, UpgradeReceived):
-                handler = self._answer(link, wire, event)
-                await link.flush()
-                if handler is not None:
-                    await handler.run()
-        finally:
-            await link.aclose()
-
-    async def _serve_http(self, stream: AsyncioStream, head: bytes, begun: float) -> None:
-        wire = HttpServerWire(limits=self._limits)
-        link = Link(self._backend, stream, wire)
-        handler = HttpHandler(
-            link, wire, self._gate, self._recognizer, self._synthesizer, self._pool, self._limits
-        )
-        try:
-            wire.receive_data(head, begun)
-            wire.handle_timeout(self._backend.now())
-            await link.flush(self._patience())
-            if await handler.run():
-                await self._linger(stream)
-        finally:
-            await link.aclose()
-
-    async def _linger(self, stream: AsyncioStream) -> None:
-        """Read on for a while: to hang up on a client that still sends can take our answer from it."""
-        until = self._patience()
-        while await stream.read(until) and self._backend.now() < until:
-            pass
-
-    def _patience(self) -> float:
-        return self._backend.now() + (self._limits.close_timeout or CLOSE_TIMEOUT)
-
-    def _answer(
-        self, link: Link, wire: WebSocketServerWire, asked: UpgradeReceived
-    ) -> PulseHandler | LightningHandler | None:
-        """Accept or reject the upgrade, with the statuses and bodies of the service."""
-        now = self._backend.now()
-        if (refusal := self._gate.refusal(asked.headers)) is not None:
-            _reject(wire, now, refusal)
-            return None
-        try:
-            speech, hearing = lightning_options(asked.target), pulse_options(asked.target)
-        except ValueError as error:
-            _reject(wire, now, json_reply(400, {"error": str(error), "request_id": secrets.token_hex(8)}))
-            return None
-        if speech is not None:
-            speaker = LightningConnection(speech, Role.SERVER, session_id=f"ws_{secrets.token_hex(8)}")
-            wire.accept(speaker, now)
-            return LightningHandler(link, speaker, self._synthesizer, self._pool)
-        if hearing is not None:
-            listener = PulseConnection(hearing, Role.SERVER)
-            wire.accept(listener, now)
-            return PulseHandler(link, listener, self._recognizer, self._pool)
-        _reject(wire, now, json_reply(404, {"error": "not found"}))
-        return None
+        faults = self._faults[min(self._accepted, len(self._faults) - 1)]
+        self._accepted += 1
+        session = Session(stream, self._service, faults, crowded=crowded)
+        task = asyncio.create_task(_serve(session))
+        self._sessions[task] = session
+        task.add_done_callback(self._sessions.pop)
+        if crowded:
+            self._refusals.add(task)
+            task.add_done_callback(self._refusals.discard)
+        task.add_done_callback(lambda _: stream.abort())  # a task cancelled before it ran closed nothing
 
 
-class _Accepted(AsyncioStream):
-    """A stream that reports itself once it is connected."""
-
-    def __init__(self, on_connected: Callable[[AsyncioStream], object]) -> None:
-        super().__init__()
-        self._on_connected = on_connected
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(transport)
-        self._on_connected(self)
-
-
-def _reject(wire: WebSocketServerWire, now: float, reply: HttpReply) -> None:
-    headers = [*reply.headers, ("x-request-id", secrets.token_hex(8))]
-    wire.reject(reply.status, now, headers, reply.body)
+async def _serve(session: Session) -> None:
+    try:
+        await session.run()
+    except Exception:
+        _log.exception("a connection ended in an unexpected error")
 
 
 @asynccontextmanager
@@ -206,16 +150,42 @@ async def serve(
     port: int = 0,
     api_key: str | None = None,
     limits: Limits = Limits(),
+    ssl_context: ssl.SSLContext | None = None,
+    max_connections: int | None = None,
+    faults: Faults | Sequence[Faults] = NO_FAULTS,
 ) -> AsyncIterator[LoopbackServer]:
     """Run a server on 127.0.0.1 for as long as the block lasts; give its `url` to clients as `base_url`.
 
-    The engines are the scripted ones unless given; they are closed at the end. `port` 0 takes a free one.
-    `api_key` is the only key accepted; None accepts any, and none.
-    Raises OSError when the port is taken, ValueError for an impossible port or an empty key.
+    recognizer, synthesizer: the engines, the scripted ones unless given; they are closed at the end.
+    port: 0 takes a free one.
+    api_key: the only key accepted; None accepts any, and none.
+    limits: sizes and waiting times.
+    ssl_context: for TLS, made with `ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)` and a certificate for localhost.
+    max_connections: how many at a time; further ones are refused with 503. None for no limit.
+    faults: what the server does wrong, for testing clients. Of several, the first connection gets the first one,
+        the second the second, and all that follow the last.
+
+    Raises OSError when the port is taken, ValueError for an impossible port or limit, an empty key, no faults at
+    all, or a context that is for clients.
     """
-    server = LoopbackServer(
-        recognizer or ScriptedRecognizer(), synthesizer or ScriptedSynthesizer(), api_key, limits
+    gate = Gate(api_key)
+    if ssl_context is not None and ssl_context.protocol is ssl.PROTOCOL_TLS_CLIENT:
+        raise ValueError("ssl_context: expected one for servers, of PROTOCOL_TLS_SERVER")
+    if max_connections is not None:
+        checks.integer("max_connections", max_connections, 1)
+    one_by_one = (faults,) if isinstance(faults, Faults) else tuple(faults)
+    if not one_by_one:
+        raise ValueError("faults: expected at least one")
+    service = Service(
+        AsyncioBackend(),
+        recognizer or ScriptedRecognizer(),
+        synthesizer or ScriptedSynthesizer(),
+        gate,
+        ThreadPoolExecutor(WORKERS, thread_name_prefix="engine"),
+        limits,
+        deque(maxlen=KEPT_REQUESTS),
     )
+    server = LoopbackServer(service, one_by_one, ssl_context, max_connections)
     try:
         await server.start(port)
         yield server

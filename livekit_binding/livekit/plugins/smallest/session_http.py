@@ -1,0 +1,107 @@
+"""Recordings and whole texts over somebody's aiohttp session: its connector and its proxy carry the requests."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
+
+import aiohttp
+from yarl import URL
+
+from livekit.plugins.smallest.headers import HEADERS
+from livekit.plugins.smallest.speech_connections import SpeechServer
+from smallest_proto.errors import ConnectFailed, ConnectionLost, DeadlineExceeded
+from smallest_proto.events import NEED_DATA, Event
+from smallest_proto.exchange import HttpExchange, RequestFailed
+from smallest_proto.http_request import HttpRequest
+from smallest_proto.lightning import (
+    AudioChunk,
+    EncodedAudio,
+    LightningOptions,
+    OutputFormat,
+    SpeechExchange,
+    speech_request,
+)
+from smallest_proto.pulse import BatchAccepted, BatchCompleted, BatchExchange, BatchOptions, BatchResult
+
+
+async def transcribe_over(
+    session: aiohttp.ClientSession, request: HttpRequest, options: BatchOptions, connect_timeout: float
+) -> BatchResult | BatchAccepted:
+    """The transcript; the caller bounds the time that it may take. Raises ProtocolError for what failed."""
+    waits = aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout)
+    async with aclosing(_exchange_over(session, request, BatchExchange(options), waits)) as events:
+        async for event in events:
+            if isinstance(event, BatchCompleted):
+                return event.result
+            assert isinstance(event, BatchAccepted)
+            return event
+    raise AssertionError("an exchange tells how it ended")
+
+
+async def speech_over(
+    session: aiohttp.ClientSession,
+    text: str,
+    options: LightningOptions,
+    output_format: OutputFormat,
+    server: SpeechServer,
+    timeout: float,
+) -> AsyncGenerator[AudioChunk | EncodedAudio, None]:
+    """The audio as it comes. `timeout` (seconds) bounds connecting, and each wait for more.
+
+    Raises ServerError for a refusal, ConnectFailed, ConnectionLost or DeadlineExceeded.
+    """
+    request = speech_request(
+        text,
+        options,
+        output_format=output_format,
+        api_key=server.api_key,
+        base_url=server.base_url,
+        headers=HEADERS,
+    )
+    waits = aiohttp.ClientTimeout(total=None, connect=timeout, sock_read=timeout)
+    exchange = SpeechExchange(options, output_format)
+    async with aclosing(_exchange_over(session, request, exchange, waits)) as events:
+        async for event in events:
+            if isinstance(event, AudioChunk | EncodedAudio):
+                yield event
+
+
+async def _exchange_over(
+    session: aiohttp.ClientSession,
+    request: HttpRequest,
+    exchange: HttpExchange,
+    waits: aiohttp.ClientTimeout,
+) -> AsyncGenerator[Event, None]:
+    """What the exchange tells, as it comes.
+
+    Raises what it failed with, where no error of aiohttp is its context: they hold the API key.
+    """
+    scheme = "https" if request.secure else "http"
+    url = URL(f"{scheme}://{request.host_header}{request.target}", encoded=True)
+    try:
+        async with session.post(
+            url, data=request.body, headers=request.headers, timeout=waits, allow_redirects=False
+        ) as response:
+            exchange.receive_head(response.status, response.headers.items())
+            async for data in response.content.iter_any():
+                exchange.receive_body(data)
+                for event in _handed_out(exchange):
+                    yield event
+            exchange.receive_end()
+    except TimeoutError:
+        seconds = waits.sock_connect if waits.sock_read is None else waits.sock_read
+        exchange.receive_failure(DeadlineExceeded(f"no answer within {seconds:g} s", code="response"))
+    except aiohttp.ClientConnectorError:  # what it says can hold a proxy's URL, with its password
+        exchange.receive_failure(ConnectFailed("no connection through the aiohttp session"))
+    except aiohttp.ClientError as error:
+        exchange.receive_failure(ConnectionLost(f"the aiohttp session failed: {type(error).__name__}"))
+    for event in _handed_out(exchange):
+        yield event
+
+
+def _handed_out(exchange: HttpExchange) -> Iterator[Event]:
+    while (event := exchange.next_event()) is not NEED_DATA:
+        if isinstance(event, RequestFailed):
+            raise event.error
+        yield event

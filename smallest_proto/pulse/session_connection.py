@@ -1,0 +1,195 @@
+"""One connection of a session: a `MessageLayer` towards its wire, and the session's eyes and hands there."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from enum import Enum
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from smallest_proto.errors import ProtocolError
+from smallest_proto.events import NEED_DATA, ConnectionClosed, Event, Need, ServerErrorReceived
+from smallest_proto.limits import Limits
+from smallest_proto.pulse.commands import Audio, CloseStream, Finalize, KeepAlive
+from smallest_proto.pulse.connection import PulseConnection
+from smallest_proto.pulse.options import PulseOptions
+from smallest_proto.pulse.replay import Mark, ReplayLog
+
+
+class _Flag(msgspec.Struct):
+    from_finalize: object = None
+
+
+_flag_decoder = msgspec.json.Decoder(_Flag)
+
+
+class ClosedBy(Enum):
+    """For whom `close_stream` was sent on a connection."""
+
+    CALLER = "the input has ended"
+    SESSION = "another connection takes over"
+
+
+class Owner(NamedTuple):
+    """What a connection may ask and tell its session."""
+
+    next_deadline: Callable[[], float | None]
+    handle_timeout: Callable[[float], None]
+    opened: Callable[[SessionConnection, float], None]
+    heard: Callable[[SessionConnection, list[Event], float], None]
+    answered: Callable[[SessionConnection, int], None]
+    """The server has answered the finalize at this position, and says so."""
+
+
+class SessionConnection:
+    """Give it to a `WebSocketWire`, or drive it as any `MessageLayer`; `receive_open` is then not optional.
+
+    Its events are the session's: take them from `PulseSession.next_event`. `next_event` here has only what
+    carries a server's error, for the wire to hide the API key in, and `ConnectionClosed`: drain it, ignore it.
+    `options` are what its request is made from.
+    """
+
+    def __init__(self, owner: Owner, options: PulseOptions, limits: Limits) -> None:
+        self.options = options
+        self.sent = 0
+        self.last_serial = 0
+        self.opened_at: float | None = None
+        self.closed_by: ClosedBy | None = None
+        self.replay_due: float | None = None
+        self._owner = owner
+        self._conn = PulseConnection(options, limits=limits)
+        self._finalizes: deque[int] = deque()
+        self._events: deque[Event] = deque()
+
+    # -- towards the wire
+
+    @property
+    def heartbeat(self) -> float | None:
+        """Seconds of silence after which the byte level pings; None for never."""
+        return self._conn.heartbeat
+
+    @property
+    def close_requested(self) -> tuple[int, str] | None:
+        """Close code and reason once the WebSocket is to be closed, or is not to be opened at all."""
+        return self._conn.close_requested
+
+    @property
+    def session_id(self) -> str:
+        """The server's id for this connection, "" until its first message."""
+        return self._conn.session_id
+
+    @property
+    def closed(self) -> ConnectionClosed | None:
+        """How it ended, None while it has not."""
+        return self._conn.closed
+
+    def receive_open(self, now: float) -> None:
+        """The WebSocket is open."""
+        self._conn.receive_open(now)
+        self.opened_at = now
+        self._owner.opened(self, now)
+
+    def receive_message(self, message: str | bytes, now: float) -> None:
+        """One whole message from the server: str for text, bytes for binary."""
+        outstanding = self._conn.finalizes_outstanding
+        self._conn.receive_message(message, now)
+        self._hand_in(now)
+        if self._conn.finalizes_outstanding < outstanding:
+            self._answered(message)
+
+    def receive_close(
+        self, code: int, reason: str, now: float, *, error: ProtocolError | None = None
+    ) -> None:
+        """The WebSocket is gone, or could not be opened: then code 1006, and `error` says why."""
+        self._conn.receive_close(code, reason, now, error=error)
+        self._hand_in(now)
+
+    def close(self, now: float) -> None:
+        """Give up this connection. To the session it is lost: to end that, call the session's `close` first."""
+        self._conn.close(now)
+        self._hand_in(now)
+
+    def messages_to_send(self) -> list[str | bytes]:
+        """The messages to write now, in order. Each is handed out once."""
+        return self._conn.messages_to_send()
+
+    def next_event(self) -> Event | Literal[Need.DATA]:
+        """Nothing for you: see the class."""
+        return self._events.popleft() if self._events else NEED_DATA
+
+    def next_deadline(self) -> float | None:
+        """When `handle_timeout` has something to do, for this connection or for its session."""
+        deadlines = (self._conn.next_deadline(), self._owner.next_deadline())
+        return min((at for at in deadlines if at is not None), default=None)
+
+    def handle_timeout(self, now: float) -> None:
+        """Act on the deadlines that have passed, the session's included. An early call is harmless."""
+        self._conn.handle_timeout(now)
+        self._hand_in(now)
+        self._owner.handle_timeout(now)
+
+    # -- towards the session
+
+    def send_up_to(self, end: int, log: ReplayLog, now: float) -> None:
+        """The audio and the marks of the log that it has not got yet, unless it gives its last finals."""
+        if self.closed_by is not None:
+            return
+        for mark in log.marks_after(self.last_serial):
+            if mark.position > end:
+                break
+            self._send_audio_up_to(mark.position, log, now)
+            self._send_mark(mark, now)
+        if self.closed_by is None:
+            self._send_audio_up_to(end, log, now)
+
+    def _send_audio_up_to(self, end: int, log: ReplayLog, now: float) -> None:
+        if self.sent < end:
+            audio = log.read(self.sent, end)
+            self._conn.send(Audio(audio), now)
+            self.sent += len(audio)
+            self._hand_in(now)  # usage
+
+    def _send_mark(self, mark: Mark, now: float) -> None:
+        self.last_serial = mark.serial
+        self._conn.send(mark.command, now)
+        if isinstance(mark.command, Finalize):
+            self._finalizes.append(mark.position)
+        elif isinstance(mark.command, CloseStream):
+            self.closed_by = ClosedBy.CALLER
+        self._hand_in(now)
+
+    def keep_alive(self, now: float) -> None:
+        """Send a keepalive, unless nothing may be sent any more."""
+        if self.closed_by is None:
+            self._conn.send(KeepAlive(), now)
+
+    def retire(self, now: float, *, ask: bool) -> None:
+        """Send no more; ask for the last finals if wanted, unless that was done already."""
+        if self.closed_by is None:
+            self.closed_by = ClosedBy.SESSION
+            if ask:
+                self._conn.send(CloseStream(), now)
+
+    def release(self, now: float) -> list[Event]:
+        """Close it if it is open; what it has still to say, which is no transcript."""
+        self._conn.close(now)
+        return self._drain()
+
+    def _answered(self, message: str | bytes) -> None:
+        """Without the mark, it may be a final that was on its way before the finalize [probe stt]."""
+        if self._finalizes and _flag_decoder.decode(message).from_finalize:
+            self._owner.answered(self, self._finalizes.popleft())
+
+    def _hand_in(self, now: float) -> None:
+        if events := self._drain():
+            self._owner.heard(self, events, now)
+
+    def _drain(self) -> list[Event]:
+        events: list[Event] = []
+        while (event := self._conn.next_event()) is not NEED_DATA:
+            events.append(event)
+            if isinstance(event, ServerErrorReceived | ConnectionClosed):
+                self._events.append(event)
+        return events

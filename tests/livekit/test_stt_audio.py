@@ -1,0 +1,104 @@
+"""Samples as they leave the plugin: encodings, channels, counting."""
+
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from livekit.plugins.smallest import g711
+from livekit.plugins.smallest.audio_input import AudioInput, encode, to_mono
+from livekit.plugins.smallest.frame_gathering import FrameGathering
+from livekit_stt import frame
+from smallest_proto.audio import AudioFormat
+from smallest_proto.pulse import PulseOptions
+
+ALL_SAMPLES = b"".join(value.to_bytes(2, "little", signed=True) for value in range(-32768, 32768))
+EXTREMES = (-32768, -32767, -1000, -8, -1, 0, 1, 7, 8, 1000, 32767)
+
+
+def samples(data: bytes) -> list[int]:
+    return [int.from_bytes(data[i : i + 2], "little", signed=True) for i in range(0, len(data), 2)]
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 13), reason="audioop is gone")
+@pytest.mark.filterwarnings("ignore:'audioop' is deprecated")
+@pytest.mark.parametrize(("ours", "name"), [(g711.mulaw, "lin2ulaw"), (g711.alaw, "lin2alaw")])
+def test_g711_is_the_standard_librarys(ours, name: str) -> None:  # type: ignore[no-untyped-def]
+    import audioop
+
+    assert ours(ALL_SAMPLES) == getattr(audioop, name)(ALL_SAMPLES, 2)
+
+
+def test_linear32_is_the_same_wave_in_wider_samples() -> None:
+    data = b"".join(value.to_bytes(2, "little", signed=True) for value in EXTREMES)
+    wide = encode(data, AudioFormat("linear32", 16000))
+    assert [int.from_bytes(wide[i : i + 4], "little", signed=True) >> 16 for i in range(0, len(wide), 4)] == [
+        *EXTREMES
+    ]
+
+
+@given(st.integers(2, 6), st.integers(-32768, 32767))
+def test_channels_that_agree_are_unchanged(channels: int, value: int) -> None:
+    assert samples(bytes(to_mono(frame(0.01, 8000, channels, value)).data.cast("B"))) == [value] * 80
+
+
+@given(st.lists(st.one_of(st.integers(1, 2000), st.none()), max_size=20))
+def test_audio_goes_out_in_whole_packets_and_flushed_tails(steps: list[int | None]) -> None:
+    audio, pushed, sent = AudioInput(PulseOptions()), 0, 0
+    for step in steps:
+        if step is None:
+            sent += len(audio.flush())
+            assert sent == pushed
+        else:
+            pushed += 2 * step
+            data = audio.push(frame(step / 16000))
+            assert len(data) % 1600 == 0
+            sent += len(data)
+            assert pushed - sent < 1600
+        assert audio.sent_bytes == sent
+        assert audio.sent_seconds == pytest.approx(sent / 32000)
+
+
+def test_what_a_connection_did_not_take_goes_first_on_the_next() -> None:
+    old = AudioInput(PulseOptions())
+    taken = old.push(frame(0.12, value=1))
+    old.take_back(taken)
+    assert (old.sent_bytes, old.waiting) == (0, True)
+    new = AudioInput(PulseOptions(), old)
+    assert new.push(frame(0.04, value=2)) == taken + samples_of(1, 320) + samples_of(2, 480)
+    assert not new.waiting
+    assert not AudioInput(PulseOptions(sample_rate=8000), old).waiting
+
+
+def samples_of(value: int, count: int) -> bytes:
+    return value.to_bytes(2, "little") * count
+
+
+@given(st.lists(st.integers(1, 2000), min_size=1, max_size=30), st.sampled_from((1, 2)))
+def test_frames_are_gathered_to_packets_in_order(sizes: list[int], channels: int) -> None:
+    gathering = FrameGathering(50)
+    pushed, handed_out = [], []
+    for value, size in enumerate(sizes):
+        one = frame(size / 16000, channels=channels, value=value)
+        if not gathering.fits(one):
+            gathering.begin(one)
+        pushed.append(bytes(one.data.cast("B")))
+        if (gathered := gathering.push(one)) is not None:
+            assert gathered.samples_per_channel >= 800
+            handed_out.append(gathered)
+    if (rest := gathering.take()) is not None:
+        assert rest.samples_per_channel < 800
+        handed_out.append(rest)
+    assert b"".join(bytes(one.data.cast("B")) for one in handed_out) == b"".join(pushed)
+    assert sum(one.samples_per_channel for one in handed_out) == sum(sizes)
+    assert gathering.take() is None
+
+
+def test_frames_of_two_rates_are_not_joined() -> None:
+    gathering = FrameGathering(50)
+    gathering.begin(frame(0.01))
+    assert not gathering.fits(frame(0.01, 8000))
+    assert not gathering.fits(frame(0.01, channels=2))
+    with pytest.raises(ValueError, match=r"frame.sample_rate=8000: expected 16000"):
+        gathering.begin(frame(0.01, 8000))

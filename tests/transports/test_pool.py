@@ -1,0 +1,473 @@
+"""Warm connections: kept, checked, shared fairly, replaced when they fail, and closed with the pool."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from itertools import count
+
+import anyio
+import pytest
+
+from loops import EVERY_NET, NETS, Net
+from smallest_proto.errors import (
+    ConnectFailed,
+    ConnectionLost,
+    HandshakeRejected,
+    LocalProtocolError,
+    ProtocolError,
+    ServerError,
+    Truncated,
+)
+from smallest_proto.lightning import (
+    AudioChunk,
+    ContextCancelled,
+    ContextComplete,
+    LightningOptions,
+    SpeechResumed,
+    WordTimestamp,
+)
+from smallest_transports._pool import LightningPool, PooledEvent, PooledSpeech
+from sockets import QUICK, Peer, chunk, complete
+
+OPTIONS = LightningOptions(linger=0.02)
+TEXT = "Good morning."
+PCM = bytes(4800)
+
+
+async def heard(speech: PooledSpeech) -> list[PooledEvent]:
+    return [event async for event in speech]
+
+
+async def say(pool: LightningPool, text: str = TEXT) -> list[PooledEvent]:
+    async with pool.speak(text) as speech:
+        return await heard(speech)
+
+
+def pcm(events: list[PooledEvent]) -> int:
+    return sum(len(event.pcm) for event in events if isinstance(event, AudioChunk))
+
+
+class Sessions:
+    """A raw server's behaviour that differs from connection to connection, and how many there were."""
+
+    def __init__(self, *behave: Callable[[Peer], Awaitable[None]]) -> None:
+        self._behave = behave
+        self.count = 0
+
+    async def __call__(self, peer: Peer) -> None:
+        self.count += 1
+        await self._behave[min(self.count, len(self._behave)) - 1](peer)
+
+
+async def speak(peer: Peer) -> None:
+    """Answer every context of the connection with one chunk."""
+    await peer.accept()
+    for number in count():
+        await peer.until('"continue":false')
+        peer.text(chunk(PCM, f"r{number}"))
+        peer.text(complete(f"r{number}"))
+
+
+async def hang_up_before_a_sound(peer: Peer) -> None:
+    await peer.accept()
+    await peer.until('"continue":false')
+
+
+@EVERY_NET
+def test_one_connection_serves_one_text_after_the_other(net: Net) -> None:
+    sessions = Sessions(speak)
+
+    async def main() -> None:
+        async with net.on.lightning_pool(
+            OPTIONS, base_url=url, api_key="k", limits=QUICK, **net.trust
+        ) as pool:
+            for _ in range(3):
+                events = await say(pool)
+                assert pcm(events) == len(PCM)
+                assert isinstance(events[-1], ContextComplete)
+            assert pool.idle == 1
+
+    with net.raw(sessions) as url:
+        net.run(main)
+    assert sessions.count == 1
+
+
+@EVERY_NET
+def test_prewarmed_connections_are_used(net: Net) -> None:
+    sessions = Sessions(speak)
+
+    async def main() -> None:
+        async with net.on.lightning_pool(
+            OPTIONS, max_connections=2, base_url=url, api_key="k", limits=QUICK, **net.trust
+        ) as pool:
+            await pool.prewarm(2)
+            assert (pool.idle, sessions.count) == (2, 2)
+            await say(pool)
+            assert (pool.idle, sessions.count) == (2, 2)
+
+    with net.raw(sessions) as url:
+        net.run(main)
+
+
+@EVERY_NET
+def test_a_connection_that_the_server_closed_meanwhile_is_not_used(net: Net) -> None:
+    async def speak_and_leave(peer: Peer) -> None:
+        await peer.accept()
+        await peer.until('"continue":false')
+        peer.text(chunk(PCM))
+        peer.text(complete())
+        peer.close_frame(1000)
+        await peer.until_gone()
+
+    sessions = Sessions(speak_and_leave)
+
+    async def main() -> None:
+        async with net.on.lightning_pool(
+            OPTIONS, base_url=url, api_key="k", limits=QUICK, **net.trust
+        ) as pool:
+            for _ in range(2):
+                assert pcm(await say(pool)) == len(PCM)
+        assert sessions.count == 2
+
+    with net.raw(sessions) as url:
+        net.run(main)
+
+
+@EVERY_NET
+def test_a_connection_that_fails_before_a_sound_is_replaced(net: Net) -> None:
+    sessions = Sessions(hang_up_before_a_sound, speak)
+
+    async def main() -> None:
+        async with net.on.lightning_pool(
+            OPTIONS, base_url=url, api_key="k", limits=QUICK, **net.trust
+        ) as pool:
+            events = await say(pool)
+        assert pcm(events) == len(PCM)
+        assert not any(isinstance(event, SpeechResumed) for event in events)
+
+    with net.raw(sessions) as url:
+        net.run(main)
+    assert sessions.count == 2
+
+
+@EVERY_NET
+def test_speech_goes_on_behind_the_last_word_heard(net: Net) -> None:
+    second: list[str] = []
+
+    def word(text: str, start: float, end: float) -> dict[str, object]:
+        return {
+            "session_id": "s1",
+            "request_id": "r1",
+            "status": "word_timestamp",
+            "data": {"word": text, "start": start, "end": end, "index": 0},
+        }
+
+    async def break_off(peer: Peer) -> None:
+        await peer.accept()
+        await peer.until('"continue":false')
+        peer.text(word("Good", 0.0, 0.05))
+        peer.text(chunk(PCM))  # 0.1 s
+
+    async def go_on(peer: Peer) -> None:
+        await peer.accept()
+        second.append((await peer.frame())[1].decode())
+        await peer.until('"continue":false')
+        peer.text(word("morning.", 0.0, 0.1))
+        peer.text(chunk(PCM))
+        peer.text(complete())
+        await peer.until_gone()
+
+    async def main() -> None:
+        options = LightningOptions(linger=0.02, word_timestamps=True)
+        async with net.on.lightning_pool(
+            options, base_url=url, api_key="k", limits=QUICK, **net.trust
+        ) as pool:
+            events = await say(pool)
+        assert [event.audio_seconds for event in events if isinstance(event, SpeechResumed)] == [0.1]
+        words = [(e.word, e.start) for e in events if isinstance(e, WordTimestamp)]
+        assert words == [("Good", 0.0), ("morning.", 0.1)]
+
+    with net.raw(Sessions(break_off, go_on)) as url:
+        net.run(main)
+    assert '"text":"morning."' in second[0]
+
+
+@EVERY_NET
+@pytest.mark.parametrize(("resume", "kind"), [(True, Truncated), (False, ConnectionLost)])
+def test_speech_that_cannot_go_on_says_so(net: Net, resume: bool, kind: type[ProtocolError]) -> None:
+    async def break_off(peer: Peer) -> None:
+        await peer.accept()
+        await peer.until('"continue":false')
+        peer.text(chunk(PCM))
+
+    async def main() -> None:
+        events: list[PooledEvent] = []
+        async with net.on.lightning_pool(
+            OPTIONS, resume=resume, base_url=url, api_key="k", limits=QUICK, **net.trust
+        ) as pool:
+            async with pool.speak(TEXT) as speech:
+                events.append(await anext(speech))
+                with pytest.raises(kind) as caught:
+                    await anext(speech)
+            assert type(caught.value) is kind
+            if isinstance(caught.value, Truncated):
+                assert caught.value.audio_seconds == 0.1
+            assert pool.idle == 0
+        assert pcm(events) == len(PCM)
+
+    with net.raw(break_off) as url:
+        net.run(main)
+
+
+@EVERY_NET
+def test_a_refused_text_is_raised_and_the_next_one_spoken(net: Net) -> None:
+    async def refuse(peer: Peer) -> None:
+        await peer.accept()
+        await peer.until('"continue":false')
+        peer.text({"status": "error", "error": {"message": "no", "code": "invalid_enum_value"}})
+        await peer.until_gone()
+
+    async def main() -> None:
+        async with net.on.lightning_pool(
+            OPTIONS, base_url=url, api_key="k", limits=QUICK, **net.trust
+        ) as pool:
+            with pytest.raises(ServerError):
+                await say(pool)
+            assert pcm(await say(pool)) == len(PCM)
+
+    with net.raw(Sessions(refuse, speak)) as url:
+        net.run(main)
+
+
+@EVERY_NET
+@pytest.mark.parametrize("most", [1, 2])
+def test_turns_are_taken_in_order_and_no_more_than_allowed(net: Net, most: int) -> None:
+    order: list[int] = []
+    speaking: list[int] = []
+
+    async def one(pool: LightningPool, number: int) -> None:
+        async with pool.speak(TEXT) as speech:
+            order.append(number)
+            speaking.append(number)
+            assert len(speaking) <= most
+            await heard(speech)
+            speaking.remove(number)
+
+    async def main() -> None:
+        async with net.on.lightning_pool(
+            OPTIONS, max_connections=most, base_url=url, api_key="k", limits=QUICK, **net.trust
+        ) as pool:
+            await pool.prewarm(most)  # or the connections race
+            async with anyio.create_task_group() as tasks:
+                for number in range(6):
+                    tasks.start_soon(one, pool, number)
+                    for _ in range(3):  # let it get in line
+                        await anyio.lowlevel.checkpoint()
+
+    sessions = Sessions(speak)
+    with net.raw(sessions) as url:
+        net.run(main)
+    assert sorted(order) == list(range(6))
+    assert most > 1 or order == sorted(order)  # two that begin at once may be told of in any order
+    assert sessions.count == most
+
+
+@EVERY_NET
+def test_a_turn_that_is_given_up_is_passed_on(net: Net) -> None:
+    async def main() -> None:
+        async with net.on.lightning_pool(
+            OPTIONS, base_url=url, api_key="k", limits=QUICK, **net.trust
+        ) as pool:
+            async with pool.speak(TEXT) as first:
+                with anyio.move_on_after(0.05) as waiting:
+                    await say(pool)
+                assert waiting.cancelled_caught
+                await heard(first)
+            assert pcm(await say(pool)) == len(PCM)
+
+    with net.raw(speak) as url:
+        net.run(main)
+
+
+@EVERY_NET
+def test_an_interruption_ends_the_speech_and_its_connection(net: Net) -> None:
+    async def slowly(peer: Peer) -> None:
+        await peer.accept()
+        await peer.frame()
+        peer.text(chunk(PCM))
+        await peer.until("cancel_request")
+        peer.text(chunk(PCM))  # too late
+        await peer.until_gone()
+
+    async def main() -> None:
+        async with net.on.lightning_pool(
+            OPTIONS, base_url=url, api_key="k", limits=QUICK, **net.trust
+        ) as pool:
+            async with pool.speech() as speech:
+                await speech.send_text("A long story.")
+                assert isinstance(await anext(speech), AudioChunk)
+                await speech.cancel()
+                assert isinstance((await heard(speech))[-1], ContextCancelled)
+            assert pool.idle == 0
+            assert pcm(await say(pool)) == len(PCM)
+
+    with net.raw(Sessions(slowly, speak)) as url:
+        net.run(main)
+
+
+@EVERY_NET
+def test_text_in_pieces_from_another_task(net: Net) -> None:
+    sessions = Sessions(hang_up_before_a_sound, speak)
+
+    async def main() -> None:
+        async def send() -> None:
+            for piece in TEXT.split():
+                await speech.send_text(piece + " ")
+            await speech.finish()
+
+        async with (
+            net.on.lightning_pool(OPTIONS, base_url=url, api_key="k", limits=QUICK, **net.trust) as pool,
+            pool.speech() as speech,
+            anyio.create_task_group() as tasks,
+        ):
+            tasks.start_soon(send)
+            assert pcm(await heard(speech)) == len(PCM)
+            with pytest.raises(LocalProtocolError):
+                await speech.send_text("more")
+
+    with net.raw(sessions) as url:
+        net.run(main)
+    assert sessions.count == 2
+
+
+@pytest.mark.parametrize("net", NETS[::4])
+def test_a_closed_pool_speaks_no_more(net: Net) -> None:
+    async def main() -> None:
+        pool = net.on.lightning_pool(OPTIONS, base_url=url, api_key="k", limits=QUICK, **net.trust)
+        async with pool:
+            await say(pool)
+        assert pool.idle == 0
+        await pool.aclose()
+        with pytest.raises(LocalProtocolError, match="closed"):
+            await say(pool)
+
+    with net.raw(speak) as url:
+        net.run(main)
+
+
+@EVERY_NET
+def test_closing_waits_for_what_is_being_spoken_and_turns_the_line_away(net: Net) -> None:
+    async def main() -> None:
+        outcome: list[str] = []
+
+        async def wait_in_line() -> None:
+            try:
+                await say(pool)
+            except LocalProtocolError:
+                outcome.append("turned away")
+
+        async with anyio.create_task_group() as tasks:
+            pool = net.on.lightning_pool(OPTIONS, base_url=url, api_key="k", limits=QUICK, **net.trust)
+            speech = pool.speak(TEXT)
+            await speech.__aenter__()
+            tasks.start_soon(wait_in_line)
+            tasks.start_soon(pool.aclose)
+            for _ in range(5):
+                await anyio.lowlevel.checkpoint()
+            assert pcm(await heard(speech)) == len(PCM)
+            outcome.append("spoken")
+            await speech.aclose()
+        assert outcome == ["turned away", "spoken"]
+        assert pool.idle == 0
+
+    with net.raw(speak) as url:
+        net.run(main)
+
+
+@EVERY_NET
+def test_an_idle_connection_must_answer_a_ping(net: Net) -> None:
+    async def fall_silent(peer: Peer) -> None:
+        await peer.accept()
+        await peer.until('"continue":false')
+        peer.text(chunk(PCM))
+        peer.text(complete())
+        await anyio.sleep_forever()
+
+    async def main() -> None:
+        options = LightningOptions(linger=0.02, heartbeat=0.1)
+        async with net.on.lightning_pool(
+            options, base_url=url, api_key="k", limits=QUICK, **net.trust
+        ) as pool:
+            await say(pool)
+            await anyio.sleep(0.15)  # what is tested is that time passes
+            assert pcm(await say(pool)) == len(PCM)
+
+    sessions = Sessions(fall_silent, speak)
+    with net.raw(sessions) as url:
+        net.run(main)
+    assert sessions.count == 2
+
+
+@pytest.mark.parametrize("net", NETS[::4])
+def test_connections_that_cannot_be_had(net: Net) -> None:
+    async def refuse(peer: Peer) -> None:
+        await peer.refuse(401)
+
+    async def main() -> None:
+        async with net.on.lightning_pool(
+            OPTIONS, base_url=url, api_key="k", limits=QUICK, **net.trust
+        ) as pool:
+            for _ in range(2):  # the turn was given back
+                with pytest.raises(HandshakeRejected):
+                    await say(pool)
+            with pytest.raises(HandshakeRejected):
+                await pool.prewarm()
+            assert pool.idle == 0
+
+    with net.raw(refuse) as url:
+        net.run(main)
+
+
+@pytest.mark.parametrize("count", [0, -1, 1.5])
+def test_a_pool_of_no_connections_is_refused(count: int) -> None:
+    with pytest.raises(ValueError, match="max_connections"):
+        NETS[0].on.lightning_pool(max_connections=count, api_key="k")
+
+
+@pytest.mark.parametrize("net", NETS[::4])
+def test_a_segment_is_one_text(net: Net) -> None:
+    async def speak_segments(peer: Peer) -> None:
+        await peer.accept()
+        for number in count():
+            await peer.until(TEXT)
+            peer.text(chunk(PCM, f"r{number}"))
+            peer.text(complete(f"r{number}"))
+
+    async def main() -> None:
+        options = LightningOptions(text_mode="segment", linger=0.02)
+        async with net.on.lightning_pool(
+            options, base_url=url, api_key="k", limits=QUICK, **net.trust
+        ) as pool:
+            for _ in range(2):
+                assert pcm(await say(pool)) == len(PCM)
+            with pytest.raises(LocalProtocolError):
+                pool.speak("")
+            with pytest.raises(LocalProtocolError, match="speak"):
+                pool.speech()
+
+    with net.raw(speak_segments) as url:
+        net.run(main)
+
+
+@pytest.mark.parametrize("net", NETS[::4])
+def test_nobody_is_there_any_more(net: Net) -> None:
+    async def main() -> None:
+        async with net.on.lightning_pool(
+            OPTIONS, base_url=url, api_key="k", limits=QUICK, **net.trust
+        ) as pool:
+            with pytest.raises(ConnectFailed):
+                await say(pool)
+
+    with net.raw(speak) as url:
+        pass
+    net.run(main)

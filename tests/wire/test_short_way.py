@@ -1,0 +1,206 @@
+"""Whole frames that do not pass through wsproto mean what wsproto says they mean, in any stream and any cut."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from random import Random
+from unittest import mock
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from wsproto.frame_protocol import FrameDecoder, FrameProtocol, ParseFailed
+
+from smallest_proto.limits import Limits
+from smallest_proto.testing import Cut, bytewise, cut_at, random_cuts, whole
+from smallest_proto.wire.frames import Close, FrameReader, FrameWriter, Received
+from wire.recording import close_frame, frame
+
+MASK = b"\x01\x80\xfe\x37"
+EDGES = [0, 1, 2, 3, 124, 125, 126, 127, 128, 65_534, 65_535, 65_536]
+Found = list[tuple[int, Received | tuple[int, str]]]
+
+
+class ThroughWsproto(FrameReader):
+    """The reader without its short way: wsproto gets every byte, as it comes."""
+
+    receive_bytes = FrameDecoder.receive_bytes
+
+    def next(self) -> Received | None:
+        while (read := self.process_buffer()) is not None:
+            if (received := self._read(read)) is not None:
+                return received
+        return None
+
+
+def run(reader: FrameReader, reads: Iterable[bytes]) -> Found:
+    """What is found, each with the number of the read after which it was."""
+    found: Found = []
+    for number, data in enumerate(reads):
+        reader.receive_bytes(data)
+        try:
+            while (received := reader.next()) is not None:
+                found.append((number, received))
+                if isinstance(received, Close):
+                    return found
+        except ParseFailed as fault:
+            return [*found, (number, (int(fault.code), str(fault)))]
+    return found
+
+
+def long_frame(size: int, announced: int, form: int, mask: bytes | None) -> bytes:
+    """A message whose length is written in a form of our choice, and may be a lie."""
+    bit = 0x80 if mask else 0
+    length = bytes([bit | announced & 0x7F])
+    if form:
+        length = bytes([bit | {2: 126, 8: 127}[form]]) + (announced % 256**form).to_bytes(form, "big")
+    return b"\x82" + length + (mask or b"") + b"x" * size
+
+
+def streams(mask: bytes | None) -> st.SearchStrategy[bytes]:
+    """Whole messages in the main; fragments, control frames, faults and noise between them."""
+    masks = st.sampled_from([mask, mask, mask, None, MASK])
+    payloads = st.one_of(
+        st.text(max_size=60).map(str.encode),
+        st.binary(max_size=140),
+        st.sampled_from(EDGES).map(bytes),
+        st.sampled_from([b"\xed\xa0\x80", "\u20ac".encode() * 42, "\u20ac".encode()[:2], b"x" * 200]),
+    )
+    messages = st.builds(frame, st.sampled_from([1, 2]), payloads, mask=masks)
+    small = st.binary(max_size=20)
+    others = st.one_of(
+        st.builds(frame, st.sampled_from([0, 1, 2]), small, fin=st.booleans(), mask=masks),
+        st.builds(frame, st.sampled_from([9, 10]), st.binary(max_size=125), mask=masks),
+        st.builds(frame, st.integers(0, 15), small, fin=st.booleans(), rsv=st.integers(0, 7), mask=masks),
+        st.builds(close_frame, st.sampled_from([1000, 1005, 3000]), mask=masks),
+        st.builds(long_frame, st.integers(0, 130), st.sampled_from(EDGES), st.sampled_from([0, 2, 8]), masks),
+        st.binary(max_size=20),
+    )
+    parts = st.lists(st.one_of(messages, messages, others), max_size=8).map(b"".join)
+
+    def damage(stream: bytes, at: int, byte: int) -> bytes:
+        at %= len(stream) + 1
+        return stream[:at] + bytes([byte]) + stream[at + 1 :]
+
+    return st.one_of(parts, parts, st.builds(damage, parts, st.integers(0, 300), st.integers(0, 255)))
+
+
+cuts = st.one_of(
+    st.just(whole),
+    st.builds(random_cuts, st.integers().map(Random), st.sampled_from([4, 60, 5_000])),
+    st.integers(0, 300).map(cut_at),
+)
+limits = st.builds(
+    Limits,
+    max_message_bytes=st.sampled_from([1, 100, 125, 126, 127, 65_535, 65_536, 1 << 22]),
+    max_fragments=st.sampled_from([1, 2, 100]),
+)
+
+
+def check(stream: bytes, cut: Cut, given_limits: Limits, *, client: bool) -> None:
+    reads = list(cut(stream))
+    short = run(FrameReader(client=client, limits=given_limits), reads)
+    assert short == run(ThroughWsproto(client=client, limits=given_limits), reads)
+
+
+@given(streams(None), cuts, limits)
+def test_a_client_reads_what_it_would_through_wsproto(stream: bytes, cut: Cut, given_limits: Limits) -> None:
+    check(stream, cut, given_limits, client=True)
+
+
+@given(streams(MASK), cuts, limits)
+def test_a_server_reads_what_it_would_through_wsproto(stream: bytes, cut: Cut, given_limits: Limits) -> None:
+    check(stream, cut, given_limits, client=False)
+
+
+@pytest.mark.parametrize("client", [True, False])
+@given(st.binary(max_size=60), st.sampled_from([b"", b"\x81", b"\x82", b"\x81\x7e", b"\x82\x7f"]))
+def test_noise(client: bool, noise: bytes, begin: bytes) -> None:
+    for cut in (whole, bytewise):
+        check(begin + noise, cut, Limits(), client=client)
+
+
+@pytest.mark.parametrize("client", [True, False])
+@pytest.mark.parametrize("second", [0, 1, 2, 3, 125, 126, 127, 128, 130, 253, 254, 255])
+def test_every_first_byte(client: bool, second: int) -> None:
+    rest = b"\0\x7e" + b"x" * 140 + frame(1, b"next", mask=None if client else MASK)
+    for first in range(256):
+        for cut in (whole, cut_at(1), cut_at(100)):
+            check(bytes([first, second]) + rest, cut, Limits(), client=client)
+
+
+@pytest.mark.parametrize("opcode", [1, 2])
+@pytest.mark.parametrize("size", [size for size in EDGES if size < 200])
+def test_every_cut_between_messages_of_every_kind(size: int, opcode: int) -> None:
+    message = frame(opcode, b"x" * size)
+    inside = frame(opcode, b"a", fin=False) + frame(9, b"p") + frame(0, b"b")
+    ping = frame(9, frame(1, b"no message") * 2)
+    stream = message + ping + message + inside + message + frame(9) + message + close_frame(1000) + message
+    for at in range(len(stream)):
+        check(stream, cut_at(at), Limits(), client=True)
+    check(stream, bytewise, Limits(), client=True)
+
+
+@pytest.mark.parametrize("size", EDGES)
+@pytest.mark.parametrize("form", [0, 2, 8])
+@pytest.mark.parametrize("more", [-1, 0, 1])
+@pytest.mark.parametrize("limit", [-1, 0, 1])
+def test_every_form_of_length_at_its_edges(size: int, form: int, more: int, limit: int) -> None:
+    given_limits = Limits(max_message_bytes=max(1, size + limit))
+    stream = long_frame(max(0, size + more), size, form, None) + frame(1, b"next")
+    for cut in (whole, cut_at(2), cut_at(3), cut_at(len(stream) - 7)):
+        check(stream, cut, given_limits, client=True)
+
+
+@pytest.mark.parametrize("size", [2, *EDGES[4:11]])
+def test_the_short_way_is_taken(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else all of this would compare wsproto with itself. Only a header that was cut is wsproto's."""
+    reader = FrameReader(client=True, limits=Limits(max_message_bytes=size))
+    taken = 0
+
+    def parse_header(self: FrameReader) -> bool:
+        nonlocal taken
+        taken += 1
+        return FrameDecoder.parse_header(self)
+
+    monkeypatch.setattr(FrameReader, "parse_header", parse_header)
+    stream = frame(1, b"x" * size) * 3
+    assert len(run(reader, [stream])) == 3
+    assert taken == 0
+    assert len(run(reader, cut_at(len(stream) + 60)(stream * 2))) == 6
+    message = stream[: len(stream) // 3]
+    assert len(run(reader, [message[:4], message[4:9], message[9:] + message[:5], message[5:]])) == 2
+    assert taken == 0
+
+
+@pytest.mark.parametrize("client", [True, False])
+@given(
+    st.one_of(
+        st.text(), st.binary(), *(st.sampled_from(EDGES).map(kind) for kind in (bytes, "\u00e9".__mul__))
+    ),
+    st.binary(min_size=4, max_size=4),
+)
+@example(message="", key=b"\0\0\0\0")
+def test_what_is_written_is_what_wsproto_would_write(client: bool, message: str | bytes, key: bytes) -> None:
+    """And wsproto reads it as what it was."""
+    with mock.patch("os.urandom", return_value=key) as source:
+        ours = FrameWriter(client=client).message(message)
+        asked = [call.args for call in source.call_args_list]
+        assert ours == FrameProtocol(client, []).send_data(message)
+    assert asked == ([(4,)] if client else [])
+    peer = FrameProtocol(not client, [])
+    peer.receive_bytes(bytes(ours))
+    (read,) = peer.received_frames()
+    assert (read.payload, read.message_finished) == (message, True)
+
+
+def test_a_read_is_not_kept_alive() -> None:
+    """Between reads no more is kept than the beginning of a header, or the part of a message that is there."""
+    message = frame(2, b"x" * 1000)
+    for kept in (0, 1, 3, 4, 500):
+        reader = FrameReader(client=True, limits=Limits())
+        for data in (message * 50 + message[:600], message[600:] + message[:kept]):
+            reader.receive_bytes(data)
+            while reader.next() is not None:
+                pass
+        assert len(reader._data) + len(reader._begun) + len(reader.buffer) == kept

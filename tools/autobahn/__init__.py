@@ -1,0 +1,1 @@
+"""`make autobahn`: the WebSocket conformance suite against both ends of the wire."""
