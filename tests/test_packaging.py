@@ -122,8 +122,8 @@ def test_the_install_exposes_nothing_else_of_the_repository(tmp_path: Path) -> N
 )
 @pytest.mark.parametrize("position", ["0", "len(sys.path)"], ids=["found first", "found last"])
 def test_the_livekit_namespace_is_shared(tmp_path: Path, order: str, position: str) -> None:
-    for package in ("livekit/agents", "livekit/plugins/other"):
-        (tmp_path / package).mkdir(parents=True)
-        (tmp_path / package / "__init__.py").touch()
+    other = tmp_path / "livekit" / "plugins" / "other"
+    other.mkdir(parents=True)
+    (other / "__init__.py").touch()
     code = f"import sys; sys.path.insert({position}, {str(tmp_path)!r}); {order}"
     run("-I", "-c", code, cwd=tmp_path)

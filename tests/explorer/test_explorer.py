@@ -124,13 +124,16 @@ def test_a_broken_row_is_found(name: str, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_a_refusal_that_counts_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    def checked(self: Any, pcm: bytes) -> bytes:
-        if len(pcm) % 2 or not pcm:
-            self._sent_bytes += 1
-            raise LocalProtocolError("refused")
-        return pcm
+    send = pulse_client.ClientEnd.send
 
-    monkeypatch.setattr(pulse_client.ClientEnd, "_checked_audio", checked)
+    def counting(self: Any, command: Any, now: float) -> None:
+        try:
+            send(self, command, now)
+        except LocalProtocolError:
+            self._sent_bytes += 1
+            raise
+
+    monkeypatch.setattr(pulse_client.ClientEnd, "send", counting)
     with pytest.raises(Broken, match="a refused command changed something"):
         explore(VAD, world(VAD, 1), 2)
 

@@ -1,6 +1,5 @@
-"""Importing the plugin costs next to nothing beside LiveKit, and versions agree."""
+"""Importing the plugin brings little beside LiveKit, and versions agree."""
 
-import re
 import subprocess
 import sys
 import tomllib
@@ -9,29 +8,7 @@ from pathlib import Path
 from livekit.plugins import smallest
 
 ROOT = Path(__file__).parents[2]
-MOST = 100_000
-"""Microseconds on top of `import livekit.agents`."""
-
-SHARE = 0.1
-"""Or that part of what `livekit.agents` itself takes, which is 1.3 s where nothing else runs."""
-
 CODE = "import livekit.agents, livekit.plugins.smallest"
-
-
-def cost() -> tuple[int, int]:
-    """Microseconds of the framework's import and of the plugin's own."""
-    command = [sys.executable, "-X", "importtime", "-c", CODE]
-    report = subprocess.run(command, capture_output=True, text=True, check=True).stderr
-    names = ("livekit.agents", "livekit.plugins.smallest")
-    framework, own = (re.search(rf"\| +(\d+) \| +{name}$", report, re.MULTILINE) for name in names)
-    assert framework
-    assert own
-    return int(framework[1]), int(own[1])
-
-
-def test_importing_is_quick() -> None:
-    tries = (cost() for _ in range(5))  # a busy machine: one quick time will do
-    assert any(own < max(MOST, SHARE * framework) for framework, own in tries)
 
 
 def test_importing_brings_no_aiohttp_transport_and_no_local_server() -> None:
