@@ -43,17 +43,21 @@ from smallest_transports._asyncio_backend import AsyncioBackend
 from smallest_transports._backend import Backend
 from smallest_transports._connect import ConnectSettings, settings
 from smallest_transports._lightning import LightningStream, SpeechContext
+from smallest_transports._pool import LightningPool, PooledSpeech
 from smallest_transports._pulse import PulseStream, TranscriptEvent
 from smallest_transports._session import Carried
 
 __all__ = [
+    "LightningPool",
     "LightningStream",
+    "PooledSpeech",
     "PulseStream",
     "SessionOptions",
     "SpeechContext",
     "TranscriptEvent",
     "connect_lightning",
     "connect_pulse",
+    "lightning_pool",
 ]
 
 _BACKEND = AsyncioBackend()
@@ -95,6 +99,18 @@ def connect_lightning(
 ) -> LightningStream:
     """A Lightning connection to use with `async with`; otherwise as `connect_pulse`."""
     return LightningStream(_BACKEND, options, _settings(connect), _Opener(session))
+
+
+def lightning_pool(
+    options: LightningOptions = LightningOptions(),
+    *,
+    session: aiohttp.ClientSession,
+    max_connections: int = 1,
+    resume: bool = True,
+    **connect: Unpack[SessionOptions],
+) -> LightningPool:
+    """Lightning connections that are kept open; otherwise as `smallest_transports.asyncio.lightning_pool`."""
+    return LightningPool(_BACKEND, options, _settings(connect), max_connections, resume, _Opener(session))
 
 
 def _settings(given: SessionOptions) -> ConnectSettings:
