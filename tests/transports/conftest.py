@@ -1,11 +1,10 @@
-"""Prints how each loop and carrier fared."""
+"""Marks each test with its loop and carrier, for the summary; what only transport tests need."""
 
 import gc
-from collections import Counter
 
 import pytest
 
-from loops import CARRIERS, LOOPS, Net
+from loops import Net
 from smallest_transports import _asyncio_backend, _trio_backend
 
 
@@ -27,23 +26,3 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()  # each test here collects garbage: it need not look through all that came before the tests
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    counts: Counter[tuple[object, str]] = Counter()
-    for outcome, reports in terminalreporter.stats.items():
-        for report in reports:
-            for name, net in getattr(report, "user_properties", ()):
-                if name == "net":
-                    counts[net, outcome] += 1
-    if not counts:
-        return
-    terminalreporter.section("transport tests by loop and carrier: passed / failed")
-    terminalreporter.line(" " * 14 + "".join(f"{carrier:>12}" for carrier in CARRIERS))
-    for loop in LOOPS:
-        line = f"{loop:<14}"
-        for carrier in CARRIERS:
-            net = f"{loop}-{carrier}"
-            failed = counts[net, "failed"] + counts[net, "error"]
-            line += f"{counts[net, 'passed']:>8} /{failed:>2}"
-        terminalreporter.line(line)
