@@ -16,21 +16,23 @@ from smallest_proto.pulse import (
 )
 from smallest_transports import _http
 from smallest_transports._backend import Backend
-from smallest_transports._connect import ConnectOptions, settings
+from smallest_transports._connect import ConnectOptions, open_link, settings
 from smallest_transports._http import SpeechStream
 from smallest_transports._lightning import LightningStream
 from smallest_transports._pool import LightningPool
 from smallest_transports._pulse import PulseStream
 from smallest_transports._retry import repeat
+from smallest_transports._session import Opener
 
 T = TypeVar("T")
 
 
 class Functions:
-    """What a user calls, on one event loop."""
+    """What a user calls, on one event loop; `opener` is what carries its WebSockets."""
 
-    def __init__(self, backend: Backend) -> None:
+    def __init__(self, backend: Backend, opener: Opener = open_link) -> None:
         self._backend = backend
+        self._opener = opener
 
     def connect_pulse(
         self,
@@ -44,13 +46,13 @@ class Functions:
         It outlives its connections: see `PulseStream` for `resume`. Raises ValueError for a missing key, or a
         base URL or header that cannot be sent.
         """
-        return PulseStream(self._backend, options, settings(**connect), resume)
+        return PulseStream(self._backend, options, settings(**connect), resume, self._opener)
 
     def connect_lightning(
         self, options: LightningOptions = LightningOptions(), **connect: Unpack[ConnectOptions]
     ) -> LightningStream:
         """A Lightning connection to use with `async with`; otherwise as `connect_pulse`."""
-        return LightningStream(self._backend, options, settings(**connect))
+        return LightningStream(self._backend, options, settings(**connect), self._opener)
 
     def lightning_pool(
         self,
@@ -65,7 +67,9 @@ class Functions:
         At most `max_connections` speak at a time, whoever asks first; the service allows few for each account.
         `resume` False raises when a connection fails, instead of going on over another one.
         """
-        return LightningPool(self._backend, options, settings(**connect), max_connections, resume)
+        return LightningPool(
+            self._backend, options, settings(**connect), max_connections, resume, self._opener
+        )
 
     async def retry(
         self,

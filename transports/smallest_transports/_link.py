@@ -7,6 +7,7 @@ from typing import TypeAlias
 from smallest_proto.errors import ConnectionLost, LocalProtocolError
 from smallest_proto.events import NEED_DATA, Event
 from smallest_proto.wire import WebSocketServerWire, WebSocketWire
+from smallest_proto.wire.base import BaseWire
 from smallest_proto.wire.http import HttpServerWire, HttpWire
 from smallest_transports._backend import READ_SIZE, Backend, Stream
 
@@ -89,7 +90,7 @@ class Link:
                 self.wire.receive_eof(self.backend.now())
         self.wire.handle_timeout(self.backend.now())
         await self.flush(self.wire.next_deadline())
-        while getattr(self.wire, "awaits_pong", False) and not self.wire.finished:
+        while isinstance(self.wire, BaseWire) and self.wire.awaits_pong and not self.wire.finished:
             await self.exchange()
         return not self.wire.finished
 

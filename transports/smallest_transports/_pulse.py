@@ -123,7 +123,8 @@ class PulseStream:
         """Send audio of any length made of whole samples; waits while the server reads too slowly.
 
         Raises LocalProtocolError for malformed audio or after `end_input`, and what ended the stream if it has
-        ended. A cancelled call may have taken the audio or not: none of it twice, and nothing out of order.
+        ended. A cancelled call may have taken all of the audio, none, or (long audio) its beginning; what it took
+        is sent once, and in order.
         """
         await self.send(Audio(pcm))
 

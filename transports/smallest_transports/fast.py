@@ -14,8 +14,6 @@ refusal's body it keeps what came with the head. Bare, under the same machine, i
 
 from __future__ import annotations
 
-from typing import Unpack
-
 try:
     from smallest_transports._fast_frames import FastFrameWriter
 except ModuleNotFoundError as error:
@@ -27,12 +25,10 @@ except ModuleNotFoundError as error:
     raise ModuleNotFoundError(text, name=error.name) from None
 
 from smallest_proto.endpoints import UpgradeRequest
-from smallest_proto.lightning import LightningOptions
-from smallest_proto.pulse import PulseOptions, ResumePolicy
 from smallest_proto.wire import WebSocketWire
 from smallest_transports._asyncio_backend import AsyncioBackend
 from smallest_transports._backend import Backend
-from smallest_transports._connect import ConnectOptions, ConnectSettings, open_link, settings
+from smallest_transports._connect import ConnectOptions, ConnectSettings, open_link
 from smallest_transports._functions import Functions
 from smallest_transports._http import SpeechStream
 from smallest_transports._lightning import LightningStream, SpeechContext
@@ -68,38 +64,7 @@ async def _open(backend: Backend, conn: Carried, request: UpgradeRequest, given:
     return link
 
 
-class _FastFunctions(Functions):
-    """`Functions` over that opener; HTTP is not concerned."""
-
-    def connect_pulse(
-        self,
-        options: PulseOptions = PulseOptions(),
-        *,
-        resume: bool | ResumePolicy = True,
-        **connect: Unpack[ConnectOptions],
-    ) -> PulseStream:
-        """As `smallest_transports.asyncio.connect_pulse`."""
-        return PulseStream(self._backend, options, settings(**connect), resume, _open)
-
-    def connect_lightning(
-        self, options: LightningOptions = LightningOptions(), **connect: Unpack[ConnectOptions]
-    ) -> LightningStream:
-        """As `smallest_transports.asyncio.connect_lightning`."""
-        return LightningStream(self._backend, options, settings(**connect), _open)
-
-    def lightning_pool(
-        self,
-        options: LightningOptions = LightningOptions(),
-        *,
-        max_connections: int = 1,
-        resume: bool = True,
-        **connect: Unpack[ConnectOptions],
-    ) -> LightningPool:
-        """As `smallest_transports.asyncio.lightning_pool`."""
-        return LightningPool(self._backend, options, settings(**connect), max_connections, resume, _open)
-
-
-_functions = _FastFunctions(AsyncioBackend())
+_functions = Functions(AsyncioBackend(), _open)
 
 connect_pulse = _functions.connect_pulse
 connect_lightning = _functions.connect_lightning
