@@ -21,7 +21,7 @@ class MessageLayer(Protocol):
 
     @property
     def heartbeat(self) -> float | None:
-        """Seconds of silence after which the byte level pings; None for never."""
+        """Seconds of silence after which the byte level pings; None for never. Asked once, at the opening."""
 
     @property
     def close_requested(self) -> tuple[int, str] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from typing import ClassVar
 
 import msgspec
 
@@ -72,30 +73,6 @@ class ClientEnd:
         self._ended = EndedRequests()
         self._keep_alives = 0
         self._opened = False
-        self._do: Mapping[ClientAction, Callable[[_Cause], None]] = {
-            ClientAction.OPEN: self._open,
-            ClientAction.HOLD: self._hold,
-            ClientAction.SEND_TEXT: self._send_text,
-            ClientAction.SEND_FLUSH: self._send_flush,
-            ClientAction.SEND: self._send,
-            ClientAction.SEND_KEEP_ALIVE: self._send_keep_alive,
-            ClientAction.AUDIO: self._audio,
-            ClientAction.WORD: self._word,
-            ClientAction.NOTE_RELEASE: lambda cause: self._active.policy.released(_request_id(cause.frame)),
-            ClientAction.NOTE_COMPLETE: lambda cause: self._active.policy.completed(_request_id(cause.frame)),
-            ClientAction.AWAIT: self._await_frame,
-            ClientAction.LINGER: lambda cause: self._wait(_LINGER_OVER, cause.now + options.linger),
-            ClientAction.COMPLETE: lambda _: self._complete(confirmed=True),
-            ClientAction.COMPLETE_UNCONFIRMED: lambda _: self._complete(confirmed=False),
-            ClientAction.CANCELLED: self._cancelled,
-            ClientAction.FAIL: self._fail,
-            ClientAction.REPORT_STRAY: self._report_stray,
-            ClientAction.REPORT_UNKNOWN: self._report_unknown,
-            ClientAction.REPORT_ERROR: self._report_error,
-            ClientAction.RETIRE: self._retire,
-            ClientAction.CLOSED_AS_EXPECTED: self._closed_as_expected,
-            ClientAction.CLOSED_EARLY: self._closed_early,
-        }
 
     @property
     def reusable(self) -> bool:
@@ -154,7 +131,7 @@ class ClientEnd:
 
     def _perform(self, row: Row[State, ClientAction], cause: _Cause) -> None:
         for action in self._machine.commit(row):
-            self._do[action](cause)
+            self._do[action](self, cause)
 
     def _classify(self, frame: Parsed) -> tuple[ClientInput, ProtocolError | None]:
         """Which input of the table a frame is, and the error that it stands for."""
@@ -260,6 +237,12 @@ class ClientEnd:
             )
         )
 
+    def _note_release(self, cause: _Cause) -> None:
+        self._active.policy.released(_request_id(cause.frame))
+
+    def _note_complete(self, cause: _Cause) -> None:
+        self._active.policy.completed(_request_id(cause.frame))
+
     def _report_stray(self, cause: _Cause) -> None:
         request_id = _request_id(cause.frame)
         late = request_id in self._ended or self._machine.state is State.SPENT
@@ -287,8 +270,14 @@ class ClientEnd:
         self._to.timers.clear(*_CONTEXT_TIMERS)
         self._to.timers.set(over, until)
 
-    def _complete(self, *, confirmed: bool) -> None:
-        self._to.events.append(ContextComplete(context_id=self._end_context(), confirmed=confirmed))
+    def _linger(self, cause: _Cause) -> None:
+        self._wait(_LINGER_OVER, cause.now + self._options.linger)
+
+    def _complete(self, _: _Cause) -> None:
+        self._to.events.append(ContextComplete(context_id=self._end_context(), confirmed=True))
+
+    def _complete_unconfirmed(self, _: _Cause) -> None:
+        self._to.events.append(ContextComplete(context_id=self._end_context(), confirmed=False))
 
     def _cancelled(self, _: _Cause) -> None:
         self._to.events.append(ContextCancelled(context_id=self._end_context()))
@@ -314,6 +303,31 @@ class ClientEnd:
     def _closed_early(self, cause: _Cause) -> None:
         assert cause.closed is not None
         self._to.finish(cause.closed)
+
+    _do: ClassVar[Mapping[ClientAction, Callable[[ClientEnd, _Cause], None]]] = {
+        ClientAction.OPEN: _open,
+        ClientAction.HOLD: _hold,
+        ClientAction.SEND_TEXT: _send_text,
+        ClientAction.SEND_FLUSH: _send_flush,
+        ClientAction.SEND: _send,
+        ClientAction.SEND_KEEP_ALIVE: _send_keep_alive,
+        ClientAction.AUDIO: _audio,
+        ClientAction.WORD: _word,
+        ClientAction.NOTE_RELEASE: _note_release,
+        ClientAction.NOTE_COMPLETE: _note_complete,
+        ClientAction.AWAIT: _await_frame,
+        ClientAction.LINGER: _linger,
+        ClientAction.COMPLETE: _complete,
+        ClientAction.COMPLETE_UNCONFIRMED: _complete_unconfirmed,
+        ClientAction.CANCELLED: _cancelled,
+        ClientAction.FAIL: _fail,
+        ClientAction.REPORT_STRAY: _report_stray,
+        ClientAction.REPORT_UNKNOWN: _report_unknown,
+        ClientAction.REPORT_ERROR: _report_error,
+        ClientAction.RETIRE: _retire,
+        ClientAction.CLOSED_AS_EXPECTED: _closed_as_expected,
+        ClientAction.CLOSED_EARLY: _closed_early,
+    }
 
 
 def _request_id(frame: Parsed | None) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import ClassVar
 
 import msgspec
 
@@ -51,6 +52,7 @@ _MESSAGES: dict[type, ClientInput] = {
     ServerError: ClientInput.ERROR,
     UnknownMessage: ClientInput.UNKNOWN,
 }
+_AUDIO = ClientInput.AUDIO
 _TRANSCRIPT, _LAST_TRANSCRIPT = ClientInput.TRANSCRIPT, ClientInput.LAST_TRANSCRIPT
 _KEEPALIVE_DUE, _DRAIN_TIMEOUT = ClientInput.KEEPALIVE_DUE.value, ClientInput.DRAIN_TIMEOUT.value
 
@@ -95,22 +97,6 @@ class ClientEnd:
                     held = b"".join(previous._chunker.flush())
         self._chunker: Chunker = Chunker(self._format.packet_bytes(options.packet_ms), held)
         self._speech: SpeechInference = SpeechInference(options, turn=turn, time_offset=self._offset)
-        self._do: Mapping[ClientAction, Callable[[_Cause], None]] = {
-            ClientAction.SEND_AUDIO: self._send_audio,
-            ClientAction.SEND_TAIL: self._send_tail,
-            ClientAction.SEND_FINALIZE: self._send_finalize,
-            ClientAction.SEND_KEEPALIVE: lambda cause: self._queue(messages.KEEPALIVE, cause.now),
-            ClientAction.SEND_CLOSE_STREAM: self._send_close_stream,
-            ClientAction.ARM_DRAIN: self._arm_drain,
-            ClientAction.INFER: self._infer,
-            ClientAction.WIND_UP: self._wind_up,
-            ClientAction.REPORT_ERROR: self._report_error,
-            ClientAction.REPORT_UNKNOWN: self._report_unknown,
-            ClientAction.END_STREAM: self._end_stream,
-            ClientAction.WANT_CLOSE: self._want_close,
-            ClientAction.CLOSED_AS_ASKED: self._closed_as_asked,
-            ClientAction.CLOSED_EARLY: self._closed_early,
-        }
 
     @property
     def finalizes_outstanding(self) -> int:
@@ -132,6 +118,9 @@ class ClientEnd:
                 "KeepAlive is not for endpoint 'transcribe': its server does not take it"
             )
         self._perform(row, _Cause(now))
+
+    def send_checked_audio(self, audio: bytes, now: float) -> None:
+        self._perform(self._machine.check(_AUDIO), _Cause(now, audio=audio))
 
     def receive_open(self, now: float) -> None:
         self._usage.start(now)
@@ -166,7 +155,7 @@ class ClientEnd:
 
     def _perform(self, row: Row[State, ClientAction], cause: _Cause) -> None:
         for action in self._machine.commit(row):
-            self._do[action](cause)
+            self._do[action](self, cause)
 
     def _queue(self, message: str | bytes, now: float) -> None:
         self._to.outbox.append(message)
@@ -175,7 +164,8 @@ class ClientEnd:
     def _queue_audio(self, packet: bytes, now: float) -> None:
         size = len(packet)
         self._sent_bytes += size
-        self._report_usage(self._usage.push(self._format.seconds(size), now))
+        if seconds := self._usage.push(self._format.seconds(size), now):
+            self._report_usage(seconds)
         self._queue(packet, now)
 
     def _report_usage(self, seconds: float) -> None:
@@ -198,6 +188,9 @@ class ClientEnd:
     def _send_finalize(self, cause: _Cause) -> None:
         self._queue(messages.FINALIZE, cause.now)
         self._speech.finalize_sent()
+
+    def _send_keepalive(self, cause: _Cause) -> None:
+        self._queue(messages.KEEPALIVE, cause.now)
 
     def _send_close_stream(self, cause: _Cause) -> None:
         self._to.outbox.append(messages.CLOSE_STREAM)
@@ -267,3 +260,20 @@ class ClientEnd:
             status=code,
             retryable=False,
         )
+
+    _do: ClassVar[Mapping[ClientAction, Callable[[ClientEnd, _Cause], None]]] = {
+        ClientAction.SEND_AUDIO: _send_audio,
+        ClientAction.SEND_TAIL: _send_tail,
+        ClientAction.SEND_FINALIZE: _send_finalize,
+        ClientAction.SEND_KEEPALIVE: _send_keepalive,
+        ClientAction.SEND_CLOSE_STREAM: _send_close_stream,
+        ClientAction.ARM_DRAIN: _arm_drain,
+        ClientAction.INFER: _infer,
+        ClientAction.WIND_UP: _wind_up,
+        ClientAction.REPORT_ERROR: _report_error,
+        ClientAction.REPORT_UNKNOWN: _report_unknown,
+        ClientAction.END_STREAM: _end_stream,
+        ClientAction.WANT_CLOSE: _want_close,
+        ClientAction.CLOSED_AS_ASKED: _closed_as_asked,
+        ClientAction.CLOSED_EARLY: _closed_early,
+    }

@@ -63,6 +63,11 @@ class PulseConnection(QueuedLayer):
         """
         self._end.send(command, now)
 
+    def send_checked_audio(self, audio: bytes, now: float) -> None:
+        """Client: as `send(Audio(audio))`, for audio that was found to be whole samples already."""
+        assert isinstance(self._end, ClientEnd)
+        self._end.send_checked_audio(audio, now)
+
     def receive_open(self, now: float) -> None:
         """The WebSocket is open. Optional at this level: timers then count from here, not the first call."""
         self._end.receive_open(now)

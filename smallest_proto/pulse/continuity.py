@@ -8,7 +8,8 @@ lies between is recognised again after a drop, and its words are known by their 
 
 from __future__ import annotations
 
-from collections import deque
+from collections.abc import Callable
+from itertools import takewhile
 from typing import NamedTuple
 
 import msgspec
@@ -48,7 +49,7 @@ class Continuity:
 
     def __init__(self, log: ReplayLog) -> None:
         self._log = log
-        self._said: deque[_Said] = deque()
+        self._said: list[_Said] = []
         self._offset = 0.0
         self._repeats: Repeats | None = None
         self._unproven = False
@@ -72,7 +73,7 @@ class Continuity:
     def begin(self, start: int) -> None:
         """Another connection is live, and hears the audio from this position on."""
         self._offset = self._log.seconds(start)
-        self._said = deque(s for s in self._said if s.end is None or s.end > self._offset)
+        self._said = [s for s in self._said if s.end is None or s.end > self._offset]
         if self._repeats is not None:  # on the first connection nothing is a repeat
             self._old_until = max(self._log.seconds(self._log.covered), self._vad_until + VAD_SLACK)
         expected = [said.token for said in self._said]
@@ -110,14 +111,12 @@ class Continuity:
         """The server has said that everything before this position is final."""
         # in the middle of a replay, what has not come again lies behind
         left = self._repeats.left if self._repeats is not None else 0
-        while len(self._said) > left:
-            self._said.popleft()
+        del self._said[: max(0, len(self._said) - left)]
         self._log.cover(position, exact=True)
 
     def age(self, position: int) -> None:
         """The audio before this position has to go. Finals without times that came since have covered it."""
-        while self._said and self._said[0].sent <= position:
-            self._said.popleft()
+        self._unsay(lambda said: said.sent <= position)
         if self._said and self._said[-1].end is None:
             self._log.cover(max(position, self._log.covered), exact=True)
 
@@ -177,7 +176,8 @@ class Continuity:
             assert self._repeats is not None
             if self._repeats.is_old_interim(event):
                 return []
-        event = msgspec.structs.replace(event, words=shift_words(event.words, self._offset))
+        if self._offset:
+            event = msgspec.structs.replace(event, words=shift_words(event.words, self._offset))
         return [*self._prove(event.words[0].start if event.words else None), event]
 
     def _final(self, event: FinalTranscript, sent: int) -> list[Event]:
@@ -208,19 +208,17 @@ class Continuity:
         if timed:
             self._last_end = event.words[-1].end
             self._log.cover(min(self._log.position(self._last_end), sent))
-            self._said = deque(s for s in self._said if s.end is not None)
+            self._said = [s for s in self._said if s.end is not None]
             for word in event.words:
                 self._say(word.word, word.end, sent)
             since = self._log.seconds(self._log.replay_from)
-            while self._said and (self._said[0].end or 0.0) <= since:
-                self._said.popleft()
+            self._unsay(lambda said: (said.end or 0.0) <= since)
             return
         if self._final_since_pause:
             self._settle(self._pause_serial)
         if self._settled is not None:
             self._log.cover(min(self._log.position(self._settled), sent), exact=True)
-            while self._said and self._said[0].serial <= self._settled_serial:
-                self._said.popleft()
+            self._unsay(lambda said: said.serial <= self._settled_serial)
             self._settled = None
         self._final_since_pause = True
         for token in split_text(event.text, event.language):
@@ -230,7 +228,11 @@ class Continuity:
         self._serial += 1
         self._said.append(_Said(self._serial, token, end, sent))
         if len(self._said) > MOST_SAID:  # finals without audio: a server gone mad
-            self._said.popleft()
+            del self._said[0]
+
+    def _unsay(self, is_old: Callable[[_Said], bool]) -> None:
+        """Forget the oldest words, up to the first that is not old."""
+        del self._said[: sum(1 for _ in takewhile(is_old, self._said))]
 
     def _settle(self, serial: int) -> None:
         """The next final is of speech after the pause: the words up to the `serial`th were before it.

@@ -6,7 +6,6 @@ be shown.
 
 from __future__ import annotations
 
-from collections import deque
 from itertools import takewhile
 from typing import NamedTuple, TypeAlias
 
@@ -46,7 +45,7 @@ class ReplayLog:
         self._overlap = self.position(overlap)
         self._near = self.position(_NEAR)
         self._audio = bytearray()
-        self._marks: deque[Mark] = deque()
+        self._marks: list[Mark] = []
         self.start = 0
         self.covered = 0
         self.last_serial = 0
@@ -119,13 +118,14 @@ class ReplayLog:
     def forget(self, position: int) -> None:
         """Give up the audio before this position, covered or not; see `take_dropped`."""
         if position > self.start:
-            del self._audio[: position - self.start]
+            self._audio = self._audio[position - self.start :]  # deleting would leave its room reserved
             self.start = position
         # a mark at the very edge has nothing to ask for any more; the end of the input is never void
         reached = max(self.covered, self.start)
-        marks = self._marks
-        while marks and marks[0].position <= reached and not isinstance(marks[0].command, CloseStream):
-            marks.popleft()
+        gone = takewhile(
+            lambda mark: mark.position <= reached and not isinstance(mark.command, CloseStream), self._marks
+        )
+        del self._marks[: sum(1 for _ in gone)]
 
     def take_dropped(self) -> tuple[float, float] | None:
         """The span, in seconds, that is gone though no final has covered it, None for none. Told once."""

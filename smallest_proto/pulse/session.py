@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Literal
+from typing import ClassVar, Literal
 
 import msgspec
 
@@ -89,21 +89,9 @@ class PulseSession:
         self._log = self._feed.log
         self._continuity = self._feed.continuity
         self._attempts = Attempts(policy)
-        self._to_dial: deque[SessionConnection] = deque()
+        self._to_dial: list[SessionConnection] = []
         self._next: SessionConnection | None = None
         self._closed: ConnectionClosed | None = None
-        self._do: Mapping[SessionAction, Callable[[Cause], None]] = {
-            SessionAction.DIAL: self._dial,
-            SessionAction.BACK_OFF: self._back_off,
-            SessionAction.TELL_LOST: self._tell_lost,
-            SessionAction.TELL_STAYING: self._tell_staying,
-            SessionAction.DISCARD_NEXT: self._discard_next,
-            SessionAction.LEAVE_LIVE: self._leave_live,
-            SessionAction.RETIRE_LIVE: self._retire_live,
-            SessionAction.PROMOTE: self._promote,
-            SessionAction.FAIL: self._fail,
-            SessionAction.FINISH: self._finish,
-        }
         self._owner = Owner(
             self.next_deadline, self.handle_timeout, self._opened, self._heard, self._answered
         )
@@ -164,7 +152,7 @@ class PulseSession:
         if not self._feed.update(options):
             return
         for action in self._machine.commit(row):
-            self._do[action](Cause(now))
+            self._do[action](self, Cause(now))
 
     def migrate(self, now: float) -> None:
         """Move to another connection while this one still works: for servers that drain, and long calls.
@@ -176,7 +164,7 @@ class PulseSession:
         row = self._machine.check(SessionInput.MIGRATE)
         if not self._log.input_ended:
             for action in self._machine.commit(row):
-                self._do[action](Cause(now))
+                self._do[action](self, Cause(now))
 
     def close(self, now: float) -> None:
         """Give the session up. An open turn ends, `StreamEnded` says `abandoned`; a second call does nothing."""
@@ -187,7 +175,7 @@ class PulseSession:
 
     def next_connection(self) -> SessionConnection | None:
         """A connection to dial now, None for none. Each is handed out once."""
-        return self._to_dial.popleft() if self._to_dial else None
+        return self._to_dial.pop(0) if self._to_dial else None
 
     def next_event(self) -> Event | Literal[Need.DATA]:
         """The next event, or NEED_DATA."""
@@ -227,17 +215,22 @@ class PulseSession:
             self._continuity.cover(position)
 
     def _heard(self, connection: SessionConnection, events: list[Event], now: float) -> None:
-        if connection is not self._live and connection is not self._next:
+        is_live = connection is self._live
+        if not is_live and connection is not self._next:
             return  # it was let go of
-        end = next((e for e in events if isinstance(e, ENDS)), None)
+        end = None
+        for event in events:
+            if isinstance(event, ENDS):
+                end = event
+                break
         ended_turns: list[Event] = []
         finals = self._continuity.finals
         for event in events:
-            if isinstance(event, Usage | UnknownMessage):
+            if isinstance(event, _OF_ANY):
                 self._events.append(event)
             elif end is not None and isinstance(event, SpeechEnded):
                 ended_turns.append(event)  # the end of a connection need not be the end of the turn
-            elif connection is self._live and not isinstance(event, ENDS):
+            elif is_live and not isinstance(event, ENDS):
                 self._tell(event, connection)
         if self._continuity.finals != finals:
             self._attempts.progress()
@@ -274,7 +267,7 @@ class PulseSession:
 
     def _step(self, given: SessionInput, cause: Cause) -> None:
         for action in self._machine.step(given):
-            self._do[action](cause)
+            self._do[action](self, cause)
 
     def _dial(self, _: Cause) -> None:
         self._next = SessionConnection(self._owner, self._feed.options, self._limits)
@@ -357,5 +350,20 @@ class PulseSession:
         self._closed = closed
         self._events.append(closed)
 
+    _do: ClassVar[Mapping[SessionAction, Callable[[PulseSession, Cause], None]]] = {
+        SessionAction.DIAL: _dial,
+        SessionAction.BACK_OFF: _back_off,
+        SessionAction.TELL_LOST: _tell_lost,
+        SessionAction.TELL_STAYING: _tell_staying,
+        SessionAction.DISCARD_NEXT: _discard_next,
+        SessionAction.LEAVE_LIVE: _leave_live,
+        SessionAction.RETIRE_LIVE: _retire_live,
+        SessionAction.PROMOTE: _promote,
+        SessionAction.FAIL: _fail,
+        SessionAction.FINISH: _finish,
+    }
+
 
 _CALLER = ClosedBy.CALLER
+_OF_ANY = (Usage, UnknownMessage)
+"""Told whichever connection they are of."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from enum import Enum
 from typing import Literal, NamedTuple
@@ -12,7 +11,7 @@ import msgspec
 from smallest_proto.errors import ProtocolError
 from smallest_proto.events import NEED_DATA, ConnectionClosed, Event, Need, ServerErrorReceived
 from smallest_proto.limits import Limits
-from smallest_proto.pulse.commands import Audio, CloseStream, Finalize, KeepAlive
+from smallest_proto.pulse.commands import CloseStream, Finalize, KeepAlive
 from smallest_proto.pulse.connection import PulseConnection
 from smallest_proto.pulse.options import PulseOptions
 from smallest_proto.pulse.replay import Mark, ReplayLog
@@ -23,6 +22,7 @@ class _Flag(msgspec.Struct):
 
 
 _flag_decoder = msgspec.json.Decoder(_Flag)
+_FOR_THE_WIRE = (ServerErrorReceived, ConnectionClosed)
 
 
 class ClosedBy(Enum):
@@ -60,8 +60,8 @@ class SessionConnection:
         self.replay_due: float | None = None
         self._owner = owner
         self._conn = PulseConnection(options, limits=limits)
-        self._finalizes: deque[int] = deque()
-        self._events: deque[Event] = deque()
+        self._finalizes: list[int] = []
+        self._events: list[Event] = []
 
     # -- towards the wire
 
@@ -93,10 +93,10 @@ class SessionConnection:
 
     def receive_message(self, message: str | bytes, now: float) -> None:
         """One whole message from the server: str for text, bytes for binary."""
-        outstanding = self._conn.finalizes_outstanding
+        outstanding = self._conn.finalizes_outstanding if self._finalizes else 0
         self._conn.receive_message(message, now)
         self._hand_in(now)
-        if self._conn.finalizes_outstanding < outstanding:
+        if outstanding and self._conn.finalizes_outstanding < outstanding:
             self._answered(message)
 
     def receive_close(
@@ -117,12 +117,12 @@ class SessionConnection:
 
     def next_event(self) -> Event | Literal[Need.DATA]:
         """Nothing for you: see the class."""
-        return self._events.popleft() if self._events else NEED_DATA
+        return self._events.pop(0) if self._events else NEED_DATA
 
     def next_deadline(self) -> float | None:
         """When `handle_timeout` has something to do, for this connection or for its session."""
-        deadlines = (self._conn.next_deadline(), self._owner.next_deadline())
-        return min((at for at in deadlines if at is not None), default=None)
+        own, other = self._conn.next_deadline(), self._owner.next_deadline()
+        return other if own is None or (other is not None and other < own) else own
 
     def handle_timeout(self, now: float) -> None:
         """Act on the deadlines that have passed, the session's included. An early call is harmless."""
@@ -131,6 +131,17 @@ class SessionConnection:
         self._owner.handle_timeout(now)
 
     # -- towards the session
+
+    @property
+    def up_to_date(self) -> bool:
+        """Whether it is sent everything at once: no replay is under way, and `close_stream` was not sent."""
+        return self.replay_due is None and self.closed_by is None
+
+    def send_audio(self, audio: bytes, now: float) -> None:
+        """Audio that was checked, and that follows what was sent."""
+        self._conn.send_checked_audio(audio, now)
+        self.sent += len(audio)
+        self._hand_in(now)  # usage
 
     def send_up_to(self, end: int, log: ReplayLog, now: float) -> None:
         """The audio and the marks of the log that it has not got yet, unless it gives its last finals."""
@@ -146,10 +157,7 @@ class SessionConnection:
 
     def _send_audio_up_to(self, end: int, log: ReplayLog, now: float) -> None:
         if self.sent < end:
-            audio = log.read(self.sent, end)
-            self._conn.send(Audio(audio), now)
-            self.sent += len(audio)
-            self._hand_in(now)  # usage
+            self.send_audio(log.read(self.sent, end), now)
 
     def _send_mark(self, mark: Mark, now: float) -> None:
         self.last_serial = mark.serial
@@ -179,17 +187,17 @@ class SessionConnection:
 
     def _answered(self, message: str | bytes) -> None:
         """Without the mark, it may be a final that was on its way before the finalize [probe stt]."""
-        if self._finalizes and _flag_decoder.decode(message).from_finalize:
-            self._owner.answered(self, self._finalizes.popleft())
+        if _flag_decoder.decode(message).from_finalize:
+            self._owner.answered(self, self._finalizes.pop(0))
 
     def _hand_in(self, now: float) -> None:
-        if events := self._drain():
-            self._owner.heard(self, events, now)
+        if self._conn.events:
+            self._owner.heard(self, self._drain(), now)
 
     def _drain(self) -> list[Event]:
-        events: list[Event] = []
-        while (event := self._conn.next_event()) is not NEED_DATA:
-            events.append(event)
-            if isinstance(event, ServerErrorReceived | ConnectionClosed):
+        events = list(self._conn.events)
+        self._conn.events.clear()
+        for event in events:
+            if isinstance(event, _FOR_THE_WIRE):
                 self._events.append(event)
         return events

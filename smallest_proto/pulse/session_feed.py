@@ -36,6 +36,7 @@ class Feed:
             overlap=policy.overlap,
         )
         self.continuity = Continuity(self.log)
+        self._format = options.audio_format
         self._policy = policy
         self._timers = timers
         self._events = events
@@ -62,8 +63,9 @@ class Feed:
     def take(self, command: ClientCommand, now: float) -> None:
         """Note a command and send it in its turn. See `PulseSession.send`."""
         if isinstance(command, Audio):
-            self.log.append(checked_audio(command.pcm, self.options.audio_format))
-        elif isinstance(command, Flush | Finalize | CloseStream):
+            self._take_audio(checked_audio(command.pcm, self._format), now)
+            return
+        if isinstance(command, Flush | Finalize | CloseStream):
             self.log.mark(command)
             if self.log.input_ended:
                 self.arm_end(now)
@@ -76,6 +78,12 @@ class Feed:
                 "expected Audio, Flush, Finalize, KeepAlive, CloseStream"
             )
         self._pump(now)
+        self._stay_within_bounds(now)
+
+    def _take_audio(self, audio: bytes, now: float) -> None:
+        self.log.append(audio)
+        if self.live is not None and self.live.up_to_date:
+            self.live.send_audio(audio, now)  # it has all that came before: `_pump` would send the same
         self._stay_within_bounds(now)
 
     def replay(self, connection: SessionConnection, now: float) -> None:

@@ -6,12 +6,10 @@ waits for its turn. A pair that is missing is refused, which happens only to wha
 
 from __future__ import annotations
 
-from enum import Enum
-
-from smallest_proto.machine import Row, Table
+from smallest_proto.machine import Row, Symbol, Table
 
 
-class SessionState(Enum):
+class SessionState(Symbol):
     """Which of the two places are taken, and what for."""
 
     DIALLING = "dialling"  # next is under way, nothing is live
@@ -23,7 +21,7 @@ class SessionState(Enum):
     ENDED = "ended"
 
 
-class SessionInput(Enum):
+class SessionInput(Symbol):
     """What can happen to a session: by the caller, by its connections, by the clock."""
 
     UPDATE = "update_options"
@@ -39,7 +37,7 @@ class SessionInput(Enum):
     DIAL_DUE = "dial deadline"
 
 
-class SessionAction(Enum):
+class SessionAction(Symbol):
     """What the session then does."""
 
     DIAL = "make a connection for the driver to dial: next"

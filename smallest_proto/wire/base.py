@@ -28,7 +28,7 @@ from smallest_proto.machine import Machine, Table
 from smallest_proto.message_layer import MessageLayer
 from smallest_proto.timers import Timers
 from smallest_proto.wire.detail import NO_CLOSE_FRAME, NOTHING, Detail
-from smallest_proto.wire.frames import Close, FrameReader, FrameWriter, Ping, Received
+from smallest_proto.wire.frames import Close, FrameReader, FrameWriter, Mask, Ping, Received
 from smallest_proto.wire.redaction import Redactor
 from smallest_proto.wire.states import OVER, Action, Input, State
 
@@ -57,15 +57,17 @@ class BaseWire(ABC):
         limits: Limits,
         conn: MessageLayer | None,
         redactor: Redactor,
+        mask: Mask | None = None,
     ) -> None:
         self._machine = Machine(table, State.CONNECTING)
         self._limits = limits
         self._conn = conn
         self._redactor = redactor
         self._reader = FrameReader(client=client, limits=limits)
-        self._writer = FrameWriter(client=client)
+        self._writer = FrameWriter(client=client, mask=mask)
         self._timers = Timers()
-        self._out = bytearray()
+        self._heartbeat: float | None = None
+        self._out: list[bytes] = []
         self._events: deque[Event] = deque()
         self._relaying = False
         self._asked = Detail()
@@ -79,7 +81,7 @@ class BaseWire(ABC):
     @property
     def finished(self) -> bool:
         """True once `ConnectionClosed` is queued: write the rest of `data_to_send`, then close the socket."""
-        return self.state in OVER
+        return self._machine.state in OVER
 
     @property
     def awaits_pong(self) -> bool:
@@ -95,8 +97,11 @@ class BaseWire(ABC):
         self._enter("receive_data", now)
         if data and self._machine.state is _OPEN:
             self._hear()
-        for start in range(0, len(data), _SLICE):
-            self._receive(bytes(data[start : start + _SLICE]))
+        if len(data) > _SLICE:
+            for start in range(0, len(data), _SLICE):
+                self._receive(bytes(data[start : start + _SLICE]))
+        elif data:
+            self._receive(bytes(data))
         self._catch_up()  # what waits was pumped before and behind every message
 
     def receive_eof(self, now: float) -> None:
@@ -118,7 +123,8 @@ class BaseWire(ABC):
         self._pump()
         if not self._out:
             return b""  # never in REMOTE_CLOSING, which begins with a close frame
-        data, self._out = bytes(self._out), bytearray()
+        data = b"".join(self._out)
+        self._out.clear()
         if self._machine.state is _REMOTE_CLOSING:
             self._step(Input.WRITTEN)
         return data
@@ -200,14 +206,13 @@ class BaseWire(ABC):
             self._conn.receive_message(received, self._now)
             self._pump()
         elif self._machine.state is _OPEN:
-            self._out += self._writer.pong(received.payload)
+            self._out.append(self._writer.pong(received.payload))
 
     def _hear(self) -> None:
         """A byte of the peer, whatever it means, shows that it is alive."""
-        assert self._conn is not None
         self._timers.clear(_PONG)
-        if self._conn.heartbeat is not None:
-            self._timers.set(_HEARTBEAT, self._now + self._conn.heartbeat)
+        if self._heartbeat is not None:
+            self._timers.set(_HEARTBEAT, self._now + self._heartbeat)
         if self._limits.websocket_idle_timeout is not None:
             self._timers.set(_IDLE, self._now + self._limits.websocket_idle_timeout)
 
@@ -218,7 +223,7 @@ class BaseWire(ABC):
         conn = self._conn
         assert conn is not None
         for message in conn.messages_to_send():
-            self._out += self._writer.message(message)
+            self._out.append(self._writer.message(message))
         if (asked := conn.close_requested) is not None:
             self._step(Input.CLOSE, Detail(*asked))
 
@@ -263,7 +268,7 @@ class BaseWire(ABC):
             self._actions[action](self, detail)
 
     def _write(self, detail: Detail) -> None:
-        self._out += detail.data
+        self._out.append(detail.data)
 
     def _tell(self, detail: Detail) -> None:
         assert detail.event is not None
@@ -279,20 +284,20 @@ class BaseWire(ABC):
     def _open(self, _: Detail) -> None:
         assert self._conn is not None
         self._relaying = True
+        self._heartbeat = self._conn.heartbeat
         self._conn.receive_open(self._now)
         self._hear()
 
     def _ping(self, _: Detail) -> None:
-        assert self._conn is not None
-        self._out += self._writer.ping()
+        self._out.append(self._writer.ping())
         timeout = self._limits.pong_timeout
         if timeout is None:
-            timeout = (self._conn.heartbeat or 0.0) / 2
+            timeout = (self._heartbeat or 0.0) / 2
         self._timers.set(_PONG, self._now + timeout)
 
     def _close_frame(self, detail: Detail) -> None:
         self._asked = Detail(detail.code, detail.reason)
-        self._out += self._writer.close(detail.code, detail.reason)
+        self._out.append(self._writer.close(detail.code, detail.reason))
 
     def _arm_close(self, _: Detail) -> None:
         # data_to_send does not know the time: due at once, and the call that follows starts the real one

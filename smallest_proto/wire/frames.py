@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import struct
+from collections.abc import Callable
 from typing import NamedTuple, TypeAlias
 
 from wsproto.frame_protocol import (
@@ -34,12 +35,22 @@ NO_STATUS = 1005
 _VALID_CLOSE_CODES = frozenset({1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014})
 """Below 3000, those a frame may hold: RFC 6455 section 7.4.1 and the IANA registry after it."""
 
-_TEXT, _BINARY = 0x81, 0x82
-"""The first byte of a message in one frame."""
+_TEXT, _BINARY, _PING, _PONG = 0x81, 0x82, 0x89, 0x8A
+"""The first byte of a message in one frame, or of a control frame."""
 
 _MASKED = 0x80
 _EXTENDED = {126: 2, 127: 8}
 """Bytes of the length behind a length byte that says so."""
+
+_SHORT, _MEDIUM, _LONG = struct.Struct("!BB").pack, struct.Struct("!BBH").pack, struct.Struct("!BBQ").pack
+"""A frame's header, by the form of its length."""
+
+_KEY_BYTES = 4
+_POOL_BYTES = 64
+"""Random bytes asked of the system at once: the call costs the same for a few."""
+
+Mask: TypeAlias = Callable[[bytes, bytes], bytes | bytearray]
+"""Takes a payload and a key of 4 bytes; returns the payload under that key (RFC 6455 section 5.3)."""
 
 _EVERY_BYTE = int.from_bytes(bytes(range(256)))
 _XOR = [(_EVERY_BYTE ^ int.from_bytes(bytes([key]) * 256)).to_bytes(256) for key in range(256)]
@@ -82,11 +93,10 @@ class FrameReader(FrameDecoder):
     def receive_bytes(self, data: bytes) -> None:
         """Take bytes; `next` tells what they hold."""
         if self._missing:
-            self._begun += data
-            self._missing = max(0, self._missing - len(data))
-            if self._missing:
-                return
-            data, self._begun = bytes(self._begun), bytearray()
+            self._begun += data[: self._missing]
+            self._data, self._at = data, min(self._missing, len(data))
+            self._missing -= self._at
+            return
         rest = self._data[self._at :]
         self._data, self._at = rest + data if rest else data, 0
 
@@ -95,6 +105,8 @@ class FrameReader(FrameDecoder):
 
         Raises ParseFailed, with the close code to answer in `code`; its text is ours, never the peer's.
         """
+        if self._begun and not self._missing:
+            return self._end_begun()
         while self._at < len(self._data):
             if self.header is None and self._kind is None and (message := self._whole()) is not None:
                 return message
@@ -132,6 +144,13 @@ class FrameReader(FrameDecoder):
         self._at = end
         payload = data[start:end]
         return _utf8(payload, "a text message") if first == _TEXT else payload
+
+    def _end_begun(self) -> str | bytes:
+        """The message that was set aside, now that the rest of it has come."""
+        message, self._begun = self._begun, bytearray()
+        first = message[0]
+        del message[: 2 if message[1] < 126 else 4]
+        return _utf8(message, "a text message") if first == _TEXT else bytes(message)
 
     def _frame(self) -> Frame | None:
         """What wsproto makes of the next bytes, of one frame at most: the one behind it may be whole."""
@@ -214,7 +233,7 @@ def _read_close(payload: bytes) -> Close:
     return Close(code, _utf8(payload[2:], "a close reason"))
 
 
-def _utf8(data: bytes, what: str) -> str:
+def _utf8(data: bytes | bytearray, what: str) -> str:
     try:
         return data.decode()
     except UnicodeDecodeError:
@@ -222,42 +241,61 @@ def _utf8(data: bytes, what: str) -> str:
 
 
 class FrameWriter:
-    """Messages and control frames in, bytes out. A client's are masked, each with a fresh random key."""
+    """Messages and control frames in, bytes out. A client's are masked by `mask`, each with a fresh random key."""
 
-    def __init__(self, *, client: bool) -> None:
-        self._codec = FrameProtocol(client, [])
-        self._masked = _MASKED if client else 0
+    __slots__ = ("_client", "_mask", "_pool", "_used")
 
-    def message(self, message: str | bytes) -> bytes | bytearray:
+    def __init__(self, *, client: bool, mask: Mask | None = None) -> None:
+        self._client = client
+        self._mask = mask or mask_bytes
+        self._pool = b""
+        self._used = 0
+
+    def message(self, message: str | bytes) -> bytes:
         """One unfragmented message: str as text, bytes as binary."""
-        first, payload = (_TEXT, message.encode()) if isinstance(message, str) else (_BINARY, message)
-        size = len(payload)
-        if size < 126:
-            head = bytes((first, self._masked | size))
-        elif size < 1 << 16:
-            head = struct.pack("!BBH", first, self._masked | 126, size)
-        else:
-            head = struct.pack("!BBQ", first, self._masked | 127, size)
-        return _mask(head, payload) if self._masked else head + payload
+        if isinstance(message, str):
+            return self._frame(_TEXT, message.encode())
+        return self._frame(_BINARY, message)
 
-    def ping(self) -> bytearray:
+    def ping(self) -> bytes:
         """A ping without payload."""
-        return self._codec.ping()
+        return self._frame(_PING, b"")
 
-    def pong(self, payload: bytes) -> bytearray:
+    def pong(self, payload: bytes) -> bytes:
         """The answer to a ping."""
-        return self._codec.pong(payload)
+        return self._frame(_PONG, payload)
 
-    def close(self, code: int, reason: str) -> bytearray:
+    def close(self, code: int, reason: str) -> bytes:
         """A close frame, without a code for 1005. The reason is cut to the 123 bytes there is room for."""
-        return self._codec.close() if code == NO_STATUS else self._codec.close(code, reason)
+        codec = FrameProtocol(self._client, [])
+        return bytes(codec.close() if code == NO_STATUS else codec.close(code, reason))
+
+    def _frame(self, first: int, payload: bytes) -> bytes:
+        size = len(payload)
+        masked = _MASKED if self._client else 0
+        if size < 126:
+            head = _SHORT(first, masked | size)
+        elif size < 1 << 16:
+            head = _MEDIUM(first, masked | 126, size)
+        else:
+            head = _LONG(first, masked | 127, size)
+        if not masked:
+            return head + payload
+        key = self._key()
+        return head + key + self._mask(payload, key)
+
+    def _key(self) -> bytes:
+        """Four bytes of the system's randomness, never handed out again: unpredictable, as RFC 6455 5.3 wants."""
+        if self._used == len(self._pool):
+            self._pool, self._used = os.urandom(_POOL_BYTES), 0
+        start = self._used
+        self._used = start + _KEY_BYTES
+        return self._pool[start : self._used]
 
 
-def _mask(head: bytes, payload: bytes) -> bytearray:
-    """A frame under a fresh key: unpredictable, as RFC 6455 section 5.3 wants it."""
-    key = os.urandom(4)
-    frame = bytearray().join((head, key, payload))
-    start = len(head) + 4
-    for at, byte in enumerate(key, start):  # every fourth byte at once: the fastest way without C of our own
-        frame[at::4] = frame[at::4].translate(_XOR[byte])
-    return frame
+def mask_bytes(payload: bytes, key: bytes) -> bytearray:
+    """The `Mask` that needs no C of our own: every fourth byte at once."""
+    masked = bytearray(payload)
+    for at, byte in enumerate(key):
+        masked[at::4] = masked[at::4].translate(_XOR[byte])
+    return masked

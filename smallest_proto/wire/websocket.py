@@ -19,6 +19,7 @@ from smallest_proto.message_layer import MessageLayer
 from smallest_proto.wire.base import BaseWire, Perform
 from smallest_proto.wire.client_handshake import ClientHandshake
 from smallest_proto.wire.detail import Detail
+from smallest_proto.wire.frames import Mask
 from smallest_proto.wire.redaction import Redactor
 from smallest_proto.wire.server_handshake import ServerHandshake
 from smallest_proto.wire.states import CLIENT, SERVER, Action, Input, State
@@ -32,28 +33,43 @@ class WebSocketWire(BaseWire):
 
     Events: `HandshakeCompleted`, then those of `conn`, then `ConnectionClosed`. A refused upgrade ends in a
     `ConnectionClosed` whose error is a `HandshakeRejected`; what the server echoes there hides the API key.
+
+    mask: what puts a frame's payload under a key of 4 bytes, `mask(payload, key)`, if you have it faster than
+        Python can (RFC 6455 section 5.3), such as `websockets.speedups.apply_mask`. The keys are ours.
+
     Raises ValueError for a request that cannot be written.
     """
 
-    def __init__(self, conn: MessageLayer, request: UpgradeRequest, *, limits: Limits = Limits()) -> None:
+    def __init__(
+        self,
+        conn: MessageLayer,
+        request: UpgradeRequest,
+        *,
+        limits: Limits = Limits(),
+        mask: Mask | None = None,
+    ) -> None:
         redactor = Redactor(request.headers)
-        super().__init__(CLIENT, client=True, limits=limits, conn=conn, redactor=redactor)
-        self._handshake = ClientHandshake(request, limits, redactor)
+        super().__init__(CLIENT, client=True, limits=limits, conn=conn, redactor=redactor, mask=mask)
+        self._handshake: ClientHandshake | None = ClientHandshake(request, limits, redactor)
 
     def connect(self, now: float) -> None:
         """The socket is connected: ask for the upgrade. Raises LocalProtocolError if called twice."""
         self._machine.check(Input.CONNECT)
+        assert self._handshake is not None
         self._now = now
         self._step(Input.CONNECT, Detail(data=self._handshake.request))
 
     def _receive(self, data: bytes) -> None:
-        if self._machine.state in _ASKING:
+        if self._handshake is not None and self._machine.state in _ASKING:
             for given, detail in self._handshake.receive(data):
                 self._step(given, detail)
             data = self._handshake.rest
+            if self._machine.state is State.OPEN:
+                self._handshake = None  # with what it held: a stream may be long, and there may be thousands
         self._receive_frames(data)
 
     def _end_refused(self, _: Detail) -> None:
+        assert self._handshake is not None
         self._end(Detail(error=self._handshake.rejection()))
 
     _actions: ClassVar[Mapping[Action, Perform]] = {**BaseWire._actions, Action.END_REFUSED: _end_refused}

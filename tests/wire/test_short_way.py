@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 from wsproto.frame_protocol import FrameDecoder, FrameProtocol, ParseFailed
 
 from smallest_proto.limits import Limits
+from smallest_proto.pulse import PulseConnection, PulseOptions
 from smallest_proto.testing import Cut, bytewise, cut_at, random_cuts, whole
-from smallest_proto.wire.frames import Close, FrameReader, FrameWriter, Received
-from wire.recording import close_frame, frame
+from smallest_proto.wire.frames import Close, FrameReader, FrameWriter, Received, mask_bytes
+from smallest_proto.wire.websocket import WebSocketWire
+from wire.recording import GOOD_101, accept_token, close_frame, frame, request
 
 MASK = b"\x01\x80\xfe\x37"
 EDGES = [0, 1, 2, 3, 124, 125, 126, 127, 128, 65_534, 65_535, 65_536]
@@ -183,15 +185,56 @@ def test_the_short_way_is_taken(size: int, monkeypatch: pytest.MonkeyPatch) -> N
 @example(message="", key=b"\0\0\0\0")
 def test_what_is_written_is_what_wsproto_would_write(client: bool, message: str | bytes, key: bytes) -> None:
     """And wsproto reads it as what it was."""
-    with mock.patch("os.urandom", return_value=key) as source:
+    with mock.patch("os.urandom", side_effect=lambda size: key * (size // 4)) as source:
         ours = FrameWriter(client=client).message(message)
-        asked = [call.args for call in source.call_args_list]
+        assert source.call_count == client
         assert ours == FrameProtocol(client, []).send_data(message)
-    assert asked == ([(4,)] if client else [])
     peer = FrameProtocol(not client, [])
     peer.receive_bytes(bytes(ours))
     (read,) = peer.received_frames()
     assert (read.payload, read.message_finished) == (message, True)
+
+
+@pytest.mark.parametrize("client", [True, False])
+@given(st.binary(max_size=125), st.binary(min_size=4, max_size=4))
+def test_control_frames_are_those_of_wsproto(client: bool, payload: bytes, key: bytes) -> None:
+    with mock.patch("os.urandom", side_effect=lambda size: key * (size // 4)):
+        writer, codec = FrameWriter(client=client), FrameProtocol(client, [])
+        assert writer.ping() == codec.ping()
+        assert writer.pong(payload) == codec.pong(payload)
+        assert writer.close(1000, "reason") == codec.close(1000, "reason")
+        assert writer.close(1005, "") == codec.close()
+
+
+def test_every_random_byte_is_asked_for_and_used_once() -> None:
+    given_out: list[bytes] = []
+
+    def urandom(size: int) -> bytes:
+        given_out.append(bytes((len(given_out) * size + i) % 251 for i in range(size)))
+        return given_out[-1]
+
+    with mock.patch("os.urandom", urandom):
+        writer = FrameWriter(client=True)
+        keys = b"".join(writer.message(b"")[2:] + writer.ping()[2:] for _ in range(20))
+    assert len(keys) == 160
+    assert b"".join(given_out).startswith(keys)
+
+
+def test_a_mask_of_the_callers() -> None:
+    asked: list[tuple[bytes, bytes]] = []
+
+    def mask(payload: bytes, key: bytes) -> bytes:
+        asked.append((payload, key))
+        return b"*" * len(payload)
+
+    wire = WebSocketWire(PulseConnection(PulseOptions()), request(), mask=mask)
+    wire.connect(0.0)
+    wire.receive_data(GOOD_101.format(accept=accept_token(wire.data_to_send())).encode(), 0.0)
+    wire.receive_data(frame(9, b"ping") + frame(1, b"{}"), 0.0)
+    sent = wire.data_to_send()
+    assert [payload for payload, _ in asked] == [b"ping"]
+    assert sent == b"\x8a\x84" + asked[0][1] + b"****"
+    assert mask_bytes(bytes(mask_bytes(b"payload", MASK)), MASK) == b"payload"
 
 
 def test_a_read_is_not_kept_alive() -> None:

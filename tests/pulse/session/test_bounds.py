@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from itertools import pairwise
 
 import pytest
@@ -104,6 +105,17 @@ def test_an_hour_with_a_drop_a_minute_stays_within_bounds(words: bool) -> None:
     assert 55.0 < report.most_kept <= 60.0
     assert report.grown < 1024 * 1024
     assert report.peak < 4 * 1024 * 1024
+
+
+def test_what_is_covered_is_given_back() -> None:
+    hand = Hand()
+    connection = hand.open()
+    for _ in range(20):
+        hand.speak(0.05)
+    hand.hear(connection, said("one", at=0.1))
+    kept = round(hand.session.kept_seconds * SECOND)
+    assert 0 < kept < 0.7 * SECOND
+    assert sys.getsizeof(hand.session._log._audio) < kept + 100
 
 
 def test_the_end_of_the_input_survives_the_loss_of_all_audio() -> None:
