@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
 import logging
 import pickle
 import ssl
@@ -775,6 +776,22 @@ def test_sending_waits_for_a_server_that_does_not_read() -> None:
             await asyncio.wait(sending)
 
     run(main())
+
+
+@pytest.mark.parametrize("size", [1, 10_000])
+def test_a_user_who_stops_iterating_stops_the_server(size: int) -> None:
+    written: list[int] = []
+
+    async def floods(peer: Peer) -> None:
+        await peer.accept()
+        await peer.pour(frame(TEXT, json.dumps(transcript("x" * size)).encode()) * 50, written)
+
+    async def main() -> None:
+        async with raw_server(floods) as url, pulse_at(url) as stream:
+            await anext(stream)
+            await stall(lambda: sum(written), ROOM)
+
+    run(main(), within=30)
 
 
 def test_a_server_that_stops_reading_is_found_out() -> None:

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from websockets.speedups import apply_mask
 
 from faults import FAULTS
 from loops import KEY, LOOPS, contexts
@@ -23,10 +24,10 @@ from smallest_proto.errors import DeadlineExceeded, HandshakeRejected, ProtocolE
 from smallest_proto.lightning import LightningOptions
 from smallest_proto.limits import Limits
 from smallest_proto.pulse import FinalTranscript, PulseOptions
+from smallest_proto.wire import frames
 from smallest_proto.wire.frames import FrameReader, FrameWriter
 from smallest_transports import asyncio as plain
 from smallest_transports import fast
-from smallest_transports._fast_frames import FastFrameWriter
 from sockets import (
     BINARY,
     PING,
@@ -54,6 +55,10 @@ EVERY_WAY = pytest.mark.parametrize(
 )
 
 
+def fast_writer() -> FrameWriter:
+    return FrameWriter(client=True, mask=apply_mask)
+
+
 def run(
     loop: str, tls: bool, behave: Callable[[Peer], Awaitable[None]], client: Callable[..., Awaitable[object]]
 ) -> None:
@@ -74,7 +79,7 @@ def run(
 @given(EVERY_SIZE)
 def test_a_binary_frame_is_read_back_by_the_server(payload: bytes) -> None:
     reader = FrameReader(client=False, limits=Limits())
-    reader.receive_bytes(FastFrameWriter().message(payload))
+    reader.receive_bytes(fast_writer().message(payload))
     assert reader.next() == payload
     assert reader.next() is None
 
@@ -82,7 +87,7 @@ def test_a_binary_frame_is_read_back_by_the_server(payload: bytes) -> None:
 @given(st.text())
 def test_a_text_frame_is_read_back_by_the_server(text: str) -> None:
     reader = FrameReader(client=False, limits=Limits())
-    reader.receive_bytes(FastFrameWriter().message(text))
+    reader.receive_bytes(fast_writer().message(text))
     assert reader.next() == text
 
 
@@ -92,11 +97,11 @@ def key_of(data: bytes) -> bytes:
 
 
 def test_no_key_is_used_twice_and_none_follows_from_another() -> None:
-    writer = FastFrameWriter()
+    writer = fast_writer()
     keys = [key_of(writer.message(b"")) for _ in range(3000)]  # more than one pool
     # by chance two of 3,000 are alike once in a thousand runs, and three alike never
     assert len(set(keys)) >= len(keys) - 1
-    other = FastFrameWriter()
+    other = fast_writer()
     assert {key_of(other.message(b"")) for _ in range(100)}.isdisjoint(keys[:100])
 
 
@@ -118,8 +123,7 @@ def test_without_its_package_the_import_says_what_to_install(monkeypatch: pytest
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
         return real(name, *rest)  # type: ignore[arg-type]  # passed on as it came
 
-    for name in ("smallest_transports.fast", "smallest_transports._fast_frames"):
-        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.delitem(sys.modules, "smallest_transports.fast")
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(ModuleNotFoundError, match=r"smallest-proto\[fast\]"):
         importlib.import_module("smallest_transports.fast")
@@ -201,7 +205,7 @@ def test_no_message_is_masked_in_python(monkeypatch: pytest.MonkeyPatch, speech:
         async with fast.lightning_pool(quick, **options) as pool, pool.speak("Good morning.") as spoken:
             assert [event async for event in spoken]
 
-    monkeypatch.setattr(FrameWriter, "message", slow)
+    monkeypatch.setattr(frames, "mask_bytes", slow)
     run("asyncio", False, behave, client)
 
 

@@ -9,7 +9,8 @@ from faults import silent
 from loops import EVERY_LOOP, KEY, NETS, Net, contexts, server_context
 from smallest_proto.errors import ConnectFailed, DeadlineExceeded, ProtocolError
 from smallest_proto.pulse import FinalTranscript
-from smallest_transports._tls import AT_ONCE, TlsStream
+from smallest_transports._backend import AT_ONCE
+from smallest_transports._tls import TlsStream
 from sockets import Peer, hosted, raw_server
 
 SECURE = {net.loop: net for net in NETS if net.carrier == "tls"}

@@ -1,8 +1,9 @@
 """Messages between a machine and a WebSocket of aiohttp.
 
-What aiohttp does is done in tasks of the link, one each for reading, writing and closing, which start when there
-is something to do and are gone when `aclose` returns. A caller only waits for them: aiohttp forgets a close code,
-or wakes another sender with a CancelledError, when one of its own waits is cancelled.
+Where aiohttp may wait, it does so in tasks of the link, one each for reading, writing and closing, which start
+when there is something to do and are gone when `aclose` returns. A caller only waits for them: aiohttp forgets a
+close code, or wakes another sender with a CancelledError, when one of its own waits is cancelled. A message that
+the socket has room for is sent by the caller itself, as nothing waits then.
 """
 
 from __future__ import annotations
@@ -17,10 +18,22 @@ from smallest_proto.errors import LocalProtocolError, ProtocolError, ServerError
 from smallest_proto.events import NEED_DATA, Event
 from smallest_proto.wire.redaction import Redactor
 from smallest_transports._aiohttp_errors import why_ended
-from smallest_transports._backend import Backend
+from smallest_transports._backend import AT_ONCE, READ_SIZE, Backend
 from smallest_transports._session import Carried
+from smallest_transports._waiters import Waiters
 
 NO_STATUS, NO_CLOSE_FRAME = 1005, 1006
+_MESSAGE = (WSMsgType.TEXT, WSMsgType.BINARY)
+
+UNPAUSED = 16 * 1024
+"""Bytes under way at which asyncio resumes a paused transport: with no more of them, none is paused."""
+
+SHORT = 32 * 1024
+"""Bytes of a message that, on top of those, does not pause one."""
+
+OVERHEAD = 128
+"""Bytes that an unread message counts as beside its own."""
+
 WS_CLOSED = WSMessage(WSMsgType.CLOSED, None, None)
 
 
@@ -45,10 +58,13 @@ class AiohttpLink:
         self._close_timeout = close_timeout
         self._events: deque[Event] = deque()
         self._outbox: deque[str | bytes] = deque()
-        self._reading: asyncio.Task[WSMessage] | None = None
+        self._inbox: deque[WSMessage] = deque()
+        self._unread = 0
+        self._read_on: asyncio.Event | None = None
+        self._reading: asyncio.Task[None] | None = None
         self._writing: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
-        self._woken = asyncio.get_running_loop().create_future()
+        self._waiters = Waiters(asyncio.get_running_loop())
         self._waits_until: float | None = None
         self._unwritable = False
         self._iterated = False
@@ -58,7 +74,7 @@ class AiohttpLink:
     @property
     def clogged(self) -> bool:
         """Whether earlier messages still wait to leave. `room` waits for that."""
-        return self._writing is not None and not self._writing.done()
+        return self._writing is not None
 
     async def room(self) -> None:
         """Wait until earlier messages have left. Does not raise when the connection is gone, as `flush`."""
@@ -71,21 +87,29 @@ class AiohttpLink:
         A cancelled call's messages are sent nevertheless.
         """
         messages = self._conn.messages_to_send()
-        self._outbox.extend(messages)
+        if messages:
+            self._outbox += messages
+            if self._writing is None:
+                await self._write_at_once()
         self._settle()
         if self._events or _earlier(self._conn.next_deadline(), self._waits_until):
-            self._wake()
-        if not messages:
-            return
-        if self._writing is None or self._writing.done():
-            self._writing = asyncio.create_task(self._write())
-        await self._written(deadline)
+            self.wake()
+        if messages and (self._writing is not None or self._unwritable):
+            await self._written(deadline)
 
     async def _written(self, deadline: float | None) -> None:
         if self._writing is not None:
             await asyncio.wait({self._writing}, timeout=self._timeout(deadline))
         while self._unwritable and self._conn.closed is None:
             await self._hear(None)
+
+    async def push(self) -> None:
+        """See `SessionLink.push`."""
+        await self.flush(AT_ONCE)
+
+    def wake(self) -> None:
+        """See `SessionLink.wake`."""
+        self._waiters.wake()
 
     @property
     def finished(self) -> bool:
@@ -115,10 +139,7 @@ class AiohttpLink:
             while not self._events:
                 if self._conn.closed is not None:
                     return None
-                self._waits_until = self._conn.next_deadline()
-                await self._hear(self._waits_until)
-                self._conn.handle_timeout(self.backend.now())
-                await self.flush(self._conn.next_deadline())
+                await self.exchange()
             return self._events.popleft()
         finally:
             self._iterated = False
@@ -146,6 +167,7 @@ class AiohttpLink:
             await asyncio.wait({self._close()})
         finally:
             self._let_go()
+            self._waiters.close()
             tasks = [task for task in (self._reading, self._writing, self._closing) if task is not None]
             for task in tasks:
                 task.cancel()
@@ -154,38 +176,79 @@ class AiohttpLink:
     # -- the tasks
 
     async def _hear(self, deadline: float | None) -> bool:
-        """Wait for a message and take it, or for the deadline, a wake-up, or the end of the closing.
+        """Wait for messages and take them, or for the deadline, a wake-up, or the end of the closing.
 
         Returns whether there was a message.
         """
         if self._closing is not None:
             await asyncio.wait({self._closing})
             return False
-        if self._reading is None:
-            self._reading = asyncio.create_task(self._ws.receive())
-        reading = self._reading
-        await asyncio.wait(
-            {reading, self._woken},
-            timeout=self._timeout(deadline),
-            return_when=asyncio.FIRST_COMPLETED,
-        )
-        if not reading.done() or self._reading is not reading:  # or another task took it
-            return False
-        self._reading = None
-        self._take(reading)
-        self._settle()
-        return True
+        if not self._inbox:
+            if self._reading is None:
+                self._reading = asyncio.create_task(self._read())
+            self._waits_until = deadline
+            await self._waiters.wait(deadline)
+        heard = False
+        while self._inbox and self._closing is None:
+            self._receive(self._inbox.popleft())
+            self._settle()
+            heard = True
+        self._unread = 0
+        if self._read_on is not None:
+            self._read_on.set()
+        return heard
+
+    async def _read(self) -> None:
+        """Take messages to the inbox until the connection ends, a little ahead of whoever hears them."""
+        while True:
+            try:
+                message = await self._ws.receive()
+            except ConnectionError:  # a pong that could not be sent: more may have come in
+                continue
+            except asyncio.CancelledError:
+                self._put(WS_CLOSED)
+                raise
+            except Exception as error:
+                message = WSMessage(WSMsgType.ERROR, error, None)
+            self._put(message)
+            if message.type not in _MESSAGE:
+                return
+            self._unread += len(message.data) + OVERHEAD
+            if self._unread > READ_SIZE:
+                self._read_on = asyncio.Event()
+                await self._read_on.wait()
+                self._read_on = None
+
+    def _put(self, message: WSMessage) -> None:
+        self._inbox.append(message)
+        self.wake()
+
+    async def _write_at_once(self) -> None:
+        """Send what the socket has room for, which waits for nothing, and have a task send the rest."""
+        outbox, transport = self._outbox, self._transport
+        try:
+            while outbox:
+                if transport is None or len(outbox[0]) > SHORT or _pauses(transport):
+                    self._writing = asyncio.create_task(self._write())
+                    return
+                await self._write_one(outbox.popleft())
+        except (ClientError, OSError):
+            self._unwritable = True
 
     async def _write(self) -> None:
         try:
             while self._outbox:
-                message = self._outbox.popleft()
-                if isinstance(message, str):
-                    await self._ws.send_str(message)
-                else:
-                    await self._ws.send_bytes(message)
+                await self._write_one(self._outbox.popleft())
         except (ClientError, OSError):
             self._unwritable = True
+        finally:
+            self._writing = None
+
+    async def _write_one(self, message: str | bytes) -> None:
+        if isinstance(message, str):
+            await self._ws.send_str(message)
+        else:
+            await self._ws.send_bytes(message)
 
     def _close(self) -> asyncio.Task[None]:
         if self._closing is None:
@@ -208,7 +271,7 @@ class AiohttpLink:
                     self._end(self._ws.close_code or NO_CLOSE_FRAME)
             self._let_go()
             self._settle()
-            self._wake()
+            self.wake()
 
     def _let_go(self) -> None:
         """Give the socket up, and with it a sender that waits for room."""
@@ -217,14 +280,6 @@ class AiohttpLink:
         self._response.close()
 
     # -- what has come
-
-    def _take(self, reading: asyncio.Task[WSMessage]) -> None:
-        if self._conn.closed is not None:
-            return
-        if reading.cancelled() or (error := reading.exception()) is None:
-            self._receive(WS_CLOSED if reading.cancelled() else reading.result())
-        elif not isinstance(error, ConnectionError):  # a pong that could not be sent: more may have come in
-            self._lose(error)
 
     def _receive(self, message: WSMessage) -> None:
         match message.type:
@@ -254,15 +309,15 @@ class AiohttpLink:
             self._conn.closed is not None or self._conn.close_requested is not None
         ):
             self._close()
-            self._wake()
-
-    def _wake(self) -> None:
-        """Let the task that waits for a message look at its deadline again."""
-        self._woken.set_result(None)
-        self._woken = asyncio.get_running_loop().create_future()
+            self.wake()
 
     def _timeout(self, deadline: float | None) -> float | None:
         return None if deadline is None else max(0.0, deadline - self.backend.now())
+
+
+def _pauses(transport: asyncio.WriteTransport) -> bool:
+    """Whether a sender might have to wait; over a lost connection it never does, but fails."""
+    return not transport.is_closing() and transport.get_write_buffer_size() > UNPAUSED
 
 
 def _earlier(deadline: float | None, than: float | None) -> bool:

@@ -26,8 +26,9 @@ async def dial(host: str, port: int) -> socket.socket:
 
     Raises OSError, and UnicodeError for a name that cannot be one.
     """
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    addresses = deque(by_turns(found))
+    addresses = deque(by_turns(await _look_up(host, port)))
+    if len(addresses) == 1:
+        return await _connect(addresses[0])
     attempts: set[asyncio.Task[socket.socket]] = set()
     failure: BaseException = OSError("no address found")
     try:
@@ -45,6 +46,13 @@ async def dial(host: str, port: int) -> socket.socket:
         raise failure
     finally:
         await _give_up(attempts)
+
+
+async def _look_up(host: str, port: int) -> Sequence[Address]:
+    try:  # an address needs no thread, which costs more than the connection
+        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+    except socket.gaierror:
+        return await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
 
 
 def by_turns(found: Sequence[Address]) -> list[Address]:

@@ -14,6 +14,10 @@ CLOSE_TIMEOUT = 1.0
 """Seconds for what was written to leave the machine before a socket is cut."""
 
 
+AT_ONCE = 0.0
+"""A deadline that has passed on every clock."""
+
+
 class Stream(Protocol):
     """One connected byte stream. Any number of tasks may read and write."""
 

@@ -21,7 +21,7 @@ from smallest_proto.errors import ConnectionLost
 from smallest_proto.events import ConnectionClosed
 from smallest_proto.limits import Limits
 from smallest_proto.message_layer import MessageLayer
-from smallest_proto.wire import HandshakeCompleted, WebSocketWire
+from smallest_proto.wire import HandshakeCompleted, Mask, WebSocketWire
 from smallest_transports._backend import Backend, Stream
 from smallest_transports._link import Link
 from smallest_transports._proxy import Proxy, find_proxy
@@ -122,14 +122,20 @@ async def open_stream(backend: Backend, where: Destination, given: ConnectSettin
 
 
 async def open_link(
-    backend: Backend, conn: MessageLayer, request: UpgradeRequest, given: ConnectSettings
+    backend: Backend,
+    conn: MessageLayer,
+    request: UpgradeRequest,
+    given: ConnectSettings,
+    *,
+    mask: Mask | None = None,
 ) -> Link:
     """Connect, upgrade, and return the link once the server has accepted.
 
+    `mask` takes the place of the wire's own.
     Raises ConnectFailed, DeadlineExceeded (`connect`, `handshake`), HandshakeRejected, RemoteProtocolError or
     ConnectionLost; nothing is left open then, nor after a cancellation.
     """
-    wire = WebSocketWire(conn, request, limits=given.limits)
+    wire = WebSocketWire(conn, request, limits=given.limits, mask=mask)
     stream = await open_stream(backend, request, given)
     link = Link(backend, stream, wire)
     try:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+import math
+from typing import Literal, TypeAlias
 
 from smallest_proto.errors import ConnectionLost, LocalProtocolError
-from smallest_proto.events import NEED_DATA, Event
+from smallest_proto.events import NEED_DATA, Event, Need
 from smallest_proto.wire import WebSocketServerWire, WebSocketWire
 from smallest_proto.wire.base import BaseWire
 from smallest_proto.wire.http import HttpServerWire, HttpWire
-from smallest_transports._backend import READ_SIZE, Backend, Stream
+from smallest_transports._backend import AT_ONCE, READ_SIZE, Backend, Stream
 
 Wire: TypeAlias = WebSocketWire | WebSocketServerWire | HttpWire | HttpServerWire
 
@@ -21,7 +22,10 @@ class Link:
         self.backend = backend
         self.wire = wire
         self._stream = stream
+        self._event: Event | Literal[Need.DATA] = NEED_DATA
         self._iterated = False
+        self._hearing = 0
+        self._hears_until = math.inf
         self._closing = False
         self._owed = 0
 
@@ -48,18 +52,49 @@ class Link:
         Does not raise when the connection is gone: the wire has then been told, after all that still came in.
         """
         data = self.wire.data_to_send()
-        self._stream.wake()  # what was written may have set an earlier deadline
+        if self._hearing:
+            self._alert()
         if data:
             await self._write(data, deadline)
+
+    async def push(self) -> None:
+        """See `SessionLink.push`."""
+        data = self.wire.data_to_send()
+        try:
+            await self._stream.write(data, AT_ONCE)
+        except ConnectionLost:
+            await self._lose()
+
+    def wake(self) -> None:
+        """See `SessionLink.wake`."""
+        self._stream.wake()
+
+    def _alert(self) -> None:
+        """Wake whoever waits for bytes, if there is something else for him to do, or will be before he looks."""
+        deadline = self.wire.next_deadline()
+        if (
+            (deadline is not None and deadline < self._hears_until)
+            or self.wire.finished
+            or self._peek() is not NEED_DATA
+        ):
+            self._stream.wake()
+
+    def _peek(self) -> Event | Literal[Need.DATA]:
+        if self._event is NEED_DATA:
+            self._event = self.wire.next_event()
+        return self._event
 
     async def _write(self, data: bytes, deadline: float | None) -> None:
         try:
             await self._stream.write(data, deadline)
         except ConnectionLost:
-            while rest := await self._stream.read(self.backend.now()):
-                self.wire.receive_data(rest, self.backend.now())
-            self.wire.receive_eof(self.backend.now())
-            self._stream.wake()
+            await self._lose()
+
+    async def _lose(self) -> None:
+        while rest := await self._stream.read(AT_ONCE):
+            self.wire.receive_data(rest, self.backend.now())
+        self.wire.receive_eof(self.backend.now())
+        self._stream.wake()
 
     async def next_event(self) -> Event | None:
         """The next event, waiting for it; None when there will be no more.
@@ -70,11 +105,12 @@ class Link:
             raise LocalProtocolError("another task iterates over this connection: only one may")
         self._iterated = True
         try:
-            while (event := self.wire.next_event()) is NEED_DATA:
+            while self._peek() is NEED_DATA:
                 if self.wire.finished:
                     return None
                 await self.exchange()
-            return event
+            event, self._event = self._event, NEED_DATA
+            return event if event is not NEED_DATA else None
         finally:
             self._iterated = False
 
@@ -111,15 +147,23 @@ class Link:
             await self._hear()
         self.wire.handle_timeout(self.backend.now())  # a peer that never stops sending must not hold it up
         data = self.wire.data_to_send()
-        self._stream.wake()
+        if self._hearing:
+            self._alert()
         if data:
             self._owed += len(data) if clogged else 0
             # answers to pings must not pile up without end
-            wait = self._owed > READ_SIZE
-            await self._write(data, self.wire.next_deadline() if wait else self.backend.now())
+            await self._write(data, self.wire.next_deadline() if self._owed > READ_SIZE else AT_ONCE)
 
     async def _hear(self) -> None:
-        data = await self._stream.read(self.wire.next_deadline())
+        deadline = self.wire.next_deadline()
+        until = math.inf if deadline is None else deadline
+        # with several hearers, the one who is least in a hurry is who must learn of an earlier deadline
+        self._hears_until = max(until, self._hears_until) if self._hearing else until
+        self._hearing += 1
+        try:
+            data = await self._stream.read(deadline)
+        finally:
+            self._hearing -= 1
         if data:
             self.wire.receive_data(data, self.backend.now())
         elif data is not None:

@@ -13,10 +13,6 @@ from importlib.util import find_spec
 from ipaddress import IPv4Address, ip_address, ip_network
 from typing import Literal, TypeAlias
 from urllib.parse import unquote_to_bytes, urlsplit
-from urllib.request import (  # type: ignore[attr-defined]  # typeshed leaves the second one out
-    getproxies_environment,
-    proxy_bypass_environment,
-)
 
 from smallest_proto.errors import ConnectFailed
 
@@ -78,13 +74,12 @@ def find_proxy(given: str | None, host: str, port: int, secure: bool) -> Proxy |
     """
     if given is not None:
         return parse_proxy(given, "proxy") if given != "" else None
-    scheme = "https" if secure else "http"
-    found = getproxies_environment()  # knows that HTTP_PROXY is not to be trusted in a CGI script
-    kind = scheme if found.get(scheme) else "all"
-    url = found.get(kind)
-    if not url or _on_this_machine(host) or _bypassed(host, port, found):
+    name, url = _variable("https" if secure else "http")
+    if not url:
+        name, url = _variable("all")
+    if not url or _on_this_machine(host) or _bypassed(host, port):
         return None
-    return parse_proxy(url, _variable(kind, url))
+    return parse_proxy(url, name)
 
 
 def parse_proxy(url: str, name: str) -> Proxy:
@@ -151,11 +146,17 @@ def _on_this_machine(host: str) -> bool:
         return False
 
 
-def _bypassed(host: str, port: int, found: dict[str, str]) -> bool:
+def _bypassed(host: str, port: int) -> bool:
     """What NO_PROXY says: names and their suffixes, HOST:PORT and `*` by the standard library, networks here."""
-    if proxy_bypass_environment(f"{host}:{port}", found):
+    _, bypass = _variable("no")
+    if not bypass:
+        return False
+    # slow to import; typeshed leaves it out
+    from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]
+
+    if proxy_bypass_environment(f"{host}:{port}", {"no": bypass}):
         return True
-    for entry in found.get("no", "").split(","):
+    for entry in bypass.split(","):
         try:
             if ip_address(host) in ip_network(entry.strip().strip("[]"), strict=False):
                 return True
@@ -164,7 +165,10 @@ def _bypassed(host: str, port: int, found: dict[str, str]) -> bool:
     return False
 
 
-def _variable(kind: str, url: str) -> str:
-    """The variable that this came from, as it is spelled."""
-    names = (name for name, value in os.environ.items() if name.lower() == f"{kind}_proxy" and value == url)
-    return next(names, f"{kind.upper()}_PROXY")
+def _variable(kind: str) -> tuple[str, str]:
+    """The variable that names the proxy of this kind, and its value, "" for none."""
+    for name in (f"{kind}_proxy", f"{kind.upper()}_PROXY"):
+        # a CGI script has HTTP_PROXY from a header of its request
+        if name in os.environ and not (name == "HTTP_PROXY" and "REQUEST_METHOD" in os.environ):
+            return name, os.environ[name]
+    return "", ""

@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable
 from functools import partial
 from types import TracebackType
-from typing import Self
+from typing import Self, cast, get_args
 
 from smallest_proto.errors import LocalProtocolError
 from smallest_proto.events import ConnectionClosed, Event, ServerErrorReceived, UnknownMessage
@@ -53,6 +53,8 @@ TranscriptEvent = (
     | MigrationFailed
 )
 """What iterating over a `PulseStream` yields."""
+
+_TOLD = frozenset(get_args(TranscriptEvent))
 
 
 class PulseStream:
@@ -126,7 +128,7 @@ class PulseStream:
         ended. A cancelled call may have taken all of the audio, none, or (long audio) its beginning; what it took
         is sent once, and in order.
         """
-        await self.send(Audio(pcm))
+        await self._carrier.send(Audio(pcm))
 
     async def flush(self) -> None:
         """Send what is held back for a full packet, and ask for nothing."""
@@ -174,8 +176,8 @@ class PulseStream:
             if isinstance(event, ConnectionClosed) and event.error is not None:
                 raise event.error
             self._ended = isinstance(event, StreamEnded)
-            if isinstance(event, TranscriptEvent):
-                return event
+            if type(event) in _TOLD:
+                return cast(TranscriptEvent, event)
         raise StopAsyncIteration
 
     def _resumable(self, call: str) -> PulseSession:

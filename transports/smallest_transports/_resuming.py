@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self
 
 from smallest_proto.endpoints import UpgradeRequest
 from smallest_proto.errors import ConnectionLost, LocalProtocolError, ProtocolError
-from smallest_proto.events import NEED_DATA, Event
+from smallest_proto.events import NEED_DATA, Event, Need
 from smallest_proto.pulse import Audio, PulseOptions, PulseSession
 from smallest_proto.pulse.audio_input import checked_audio
 from smallest_proto.pulse.commands import ClientCommand
 from smallest_proto.pulse.session_connection import SessionConnection
-from smallest_transports._backend import Backend
+from smallest_transports._backend import AT_ONCE, Backend
 from smallest_transports._backend import Event as Flag
 from smallest_transports._connect import ConnectSettings
 from smallest_transports._session import Opener, SessionLink
@@ -51,7 +52,8 @@ class ResumingSession:
         """Whether a connection may have something to say that another one caused, or a call that was cancelled."""
         self._iterated = False
         self._advancing = False
-        self._changed: Flag = backend.event()
+        self._changed: Flag | None = None
+        self._event: Event | Literal[Need.DATA] = NEED_DATA
 
     async def __aenter__(self) -> Self:
         """Connect. Raises ConnectFailed, DeadlineExceeded, HandshakeRejected and the like."""
@@ -76,25 +78,39 @@ class ResumingSession:
     async def send(self, command: ClientCommand) -> None:
         """Send any command. Raises LocalProtocolError, or what ended the session if it has ended."""
         self._check_entered()
-        self._check_alive()
-        if isinstance(command, Audio):
-            await self._send_audio(command)
-        else:
+        if not isinstance(command, Audio):
             await self._unclog()
             self._check_alive()
+            await self.ask(partial(self.session.send, command))
+        elif (link := self._flows(command.pcm)) is not None:
             self.session.send(command, self._backend.now())
-            await self._flush()
-        await self._unclog()
+            await link.push()
+            if self._peek() is not NEED_DATA:
+                self._wake()
+        else:
+            await self._send_slices(command)
         self._check_alive()
 
-    async def _send_audio(self, command: Audio) -> None:
-        """In slices: between them the sender notices what has happened."""
+    async def _send_slices(self, command: Audio) -> None:
+        """Between them the sender notices what has happened."""
         pcm = memoryview(checked_audio(command.pcm, self.session.options.audio_format))
         while pcm:
             size = await self._room()
-            self.session.send(Audio(bytes(pcm[:size])), self._backend.now())
+            await self._take(Audio(bytes(pcm[:size])))
             pcm = pcm[size:]
-            await self._flush()
+
+    def _flows(self, pcm: object) -> SessionLink | None:
+        """The only connection, if it takes this audio as it is, and without waiting for anything."""
+        if len(self._links) != 1 or not isinstance(pcm, bytes) or len(pcm) > self._slice:
+            return None
+        link = next(iter(self._links))
+        return link if self.session.room is None and not link.clogged else None
+
+    async def _take(self, audio: Audio) -> None:
+        self.session.send(audio, self._backend.now())
+        await self._flush()
+        if not self._links or self._peek() is not NEED_DATA:
+            self._wake()
 
     async def _room(self) -> int:
         """Wait until audio can be taken without giving up any that is kept; how many bytes to take then."""
@@ -123,6 +139,7 @@ class ResumingSession:
         self._check_alive()
         change(self._backend.now())
         await self._flush()
+        self._wake()
 
     async def next_event(self) -> Event | None:
         """The session's next event, whatever it is; None when there will be no more."""
@@ -131,11 +148,12 @@ class ResumingSession:
             raise LocalProtocolError("another task iterates over this connection: only one may")
         self._iterated = True
         try:
-            while (event := self.session.next_event()) is NEED_DATA:
+            while self._peek() is NEED_DATA:
                 if self.session.closed is not None:
                     return None
                 await self._advance()
-            return event
+            event, self._event = self._event, NEED_DATA
+            return event if event is not NEED_DATA else None
         finally:
             self._iterated = False
 
@@ -146,7 +164,7 @@ class ResumingSession:
         try:
             await self._close_links()
             while self._dialling:  # in another task, which gives it up now
-                await self._changed.wait()
+                await self._change().wait()
         finally:
             await self._close_links()
 
@@ -162,14 +180,14 @@ class ResumingSession:
     async def _advance(self) -> None:
         """Let something happen. One task at a time does; others wait until it has."""
         if self._advancing:
-            await self._changed.wait()
+            await self._change().wait()
             return
         self._advancing = True
         try:
             await self._step()
         finally:
             self._advancing = False
-            self._wake()
+            self._tell_changed()
 
     async def _step(self) -> None:
         self._undialled = self._undialled or self.session.next_connection()
@@ -182,9 +200,9 @@ class ResumingSession:
 
     async def _exchange(self) -> None:
         """Wait until a connection has something, or the session's deadline has come, and act on that."""
-        if finished := [link for link in self._links if link.finished]:
-            del self._links[finished[0]]
-            await finished[0].aclose()
+        if (finished := self._finished()) is not None:
+            del self._links[finished]
+            await finished.aclose()
             return
         if self._unflushed:
             await self._flush()
@@ -193,13 +211,22 @@ class ResumingSession:
         if not self._links:
             deadline = self.session.next_deadline()
             if self.session.closed is None:
-                await self._backend.wait(self._changed, math.inf if deadline is None else deadline)
+                await self._backend.wait(self._change(), math.inf if deadline is None else deadline)
         elif len(self._links) == 1:
             await next(iter(self._links)).exchange()
         else:
             await self._backend.race(*[link.exchange for link in self._links])
-        self.session.handle_timeout(self._backend.now())
-        await self._flush()
+        if len(self._links) == 1:  # and it has written what it has to say, and kept the session's deadline
+            self._unflushed = False
+        else:
+            self.session.handle_timeout(self._backend.now())
+            await self._flush()
+
+    def _finished(self) -> SessionLink | None:
+        for link in self._links:
+            if link.finished:
+                return link
+        return None
 
     async def _dial(self, connection: SessionConnection) -> None:
         """Dial, and keep what there is going meanwhile. A dial that is cancelled is begun again."""
@@ -246,14 +273,31 @@ class ResumingSession:
 
     async def _flush(self) -> None:
         """Write what there is to say, and wait for nothing: what one connection tells may have another speak."""
-        for link in list(self._links):
-            await link.flush(self._backend.now())
+        for link in tuple(self._links):
+            await link.flush(AT_ONCE)
         self._unflushed = False
-        self._wake()
+
+    def _peek(self) -> Event | Literal[Need.DATA]:
+        if self._event is NEED_DATA:
+            self._event = self.session.next_event()
+        return self._event
 
     def _wake(self) -> None:
-        self._changed.set()
-        self._changed = self._backend.event()
+        """Have whoever advances look at the session again."""
+        self._tell_changed()
+        for link in self._links:
+            link.wake()
+
+    def _tell_changed(self) -> None:
+        if self._changed is not None:
+            self._changed.set()
+            self._changed = None
+
+    def _change(self) -> Flag:
+        """What the next change raises."""
+        if self._changed is None:
+            self._changed = self._backend.event()
+        return self._changed
 
     def _check_entered(self) -> None:
         if not self._entered:

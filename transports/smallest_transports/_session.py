@@ -60,6 +60,12 @@ class SessionLink(Protocol):
     async def flush(self, deadline: float | None = None) -> None:
         """Write what the machine has to say; waits while the peer reads too slowly, up to the deadline."""
 
+    async def push(self) -> None:
+        """`flush`, without waiting, of what changes no deadline: audio. Nobody is woken."""
+
+    def wake(self) -> None:
+        """Have a waiting `exchange` look again: there is something for its caller to do."""
+
     async def next_event(self) -> Event | None:
         """The next event, waiting for it; None when there will be no more."""
 
@@ -112,7 +118,8 @@ class Session(Generic[Command]):
     async def send(self, command: Command) -> None:
         """Send any command. Raises LocalProtocolError, or what ended the connection if it has ended."""
         link = self._opened()
-        await self.room()  # calls that are cancelled must not pile up what they brought
+        if link.clogged:  # calls that are cancelled must not pile up what they brought
+            await self.room()
         self._check_alive()
         self._conn.send(command, link.backend.now())
         await link.flush()

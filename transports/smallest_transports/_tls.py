@@ -18,10 +18,7 @@ from ssl import (
 )
 
 from smallest_proto.errors import ConnectFailed, ConnectionLost, DeadlineExceeded
-from smallest_transports._backend import READ_SIZE, Backend, Stream
-
-AT_ONCE = 0.0
-"""A deadline that has passed on every clock."""
+from smallest_transports._backend import AT_ONCE, READ_SIZE, Backend, Stream
 
 
 @cache

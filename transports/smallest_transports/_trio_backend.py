@@ -16,6 +16,25 @@ from smallest_transports._connect_errors import cannot_connect, too_late
 from smallest_transports._proxy import Proxy
 from smallest_transports._trio_dial import dial
 
+AT_ONCE = 20
+"""Calls that need not wait after which one gives way all the same: a second of audio in the usual packets."""
+
+
+class _Held:
+    """Holds a lock, as trio has one task wait for a socket; does not give way to take one that is free."""
+
+    def __init__(self, lock: trio.Lock) -> None:
+        self._lock = lock
+
+    async def __aenter__(self) -> None:
+        try:
+            self._lock.acquire_nowait()
+        except trio.WouldBlock:
+            await self._lock.acquire()
+
+    async def __aexit__(self, *_: object) -> None:
+        self._lock.release()
+
 
 class TrioStream:
     """A `Stream` over a connected socket, which it owns from here on.
@@ -29,10 +48,11 @@ class TrioStream:
         self._socket = sock
         self._unwritten: deque[memoryview] = deque()
         self._writing = trio.Lock()
-        self._waiting = trio.Lock()
+        self._reading = trio.Lock()
         self._readers: set[trio.CancelScope] = set()
         self._ended = False
         self._lost = False
+        self._at_once = 0
 
     @property
     def clogged(self) -> bool:
@@ -43,12 +63,12 @@ class TrioStream:
         """See `Stream.read`."""
         await trio.lowlevel.checkpoint_if_cancelled()
         if (data := self._received()) is not None:
-            await trio.lowlevel.cancel_shielded_checkpoint()
+            await self._give_way()
             return data
         with trio.CancelScope(deadline=math.inf if deadline is None else deadline) as scope:
             self._readers.add(scope)
             try:
-                async with self._waiting:  # trio has one task wait for a socket
+                async with _Held(self._reading):
                     while (data := self._received()) is None:
                         await trio.lowlevel.wait_readable(self._socket)
             except trio.ClosedResourceError:
@@ -84,6 +104,10 @@ class TrioStream:
         if data:
             self._unwritten.append(memoryview(data))
         self._send()  # before anything can cancel: a goodbye goes out from a cancelled scope too
+        if not self._unwritten:
+            await trio.lowlevel.checkpoint_if_cancelled()
+            await self._give_way()
+            return
         with trio.CancelScope(deadline=math.inf if deadline is None else deadline):
             await self._drain()
 
@@ -104,13 +128,20 @@ class TrioStream:
             raise ConnectionLost("the connection is gone", status=1006) from None
 
     async def _drain(self) -> None:
-        async with self._writing:  # trio has one task wait for a socket
+        async with _Held(self._writing):
             while self._unwritten:
                 with suppress(trio.ClosedResourceError):  # the next attempt says so
                     await trio.lowlevel.wait_writable(self._socket)
                 self._send()
         if self._lost:  # another task found out
             raise ConnectionLost("the connection is gone", status=1006)
+
+    async def _give_way(self) -> None:
+        """Let other tasks run now and then: a turn of trio's loop costs several times what a packet does."""
+        self._at_once += 1
+        if self._at_once == AT_ONCE:
+            self._at_once = 0
+            await trio.lowlevel.cancel_shielded_checkpoint()
 
     async def aclose(self) -> None:
         """See `Stream.aclose`."""

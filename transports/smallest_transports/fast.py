@@ -3,8 +3,8 @@
 async with connect_pulse(PulseOptions(language="en"), api_key=key) as stream: ...
 
 Needs `pip install 'smallest-proto[fast]'`. Names, arguments, errors, limits and deadlines are those of
-`smallest_transports.asyncio`, whose code runs here but for the writing of WebSocket messages: there is no
-difference to know of. It runs on any asyncio loop; uvloop is welcome and not needed.
+`smallest_transports.asyncio`, whose code runs here but for the mask: there is no difference to know
+of. It runs on any asyncio loop; uvloop is welcome and not needed.
 
 The mask is that of websockets (BSD, no dependencies, wheels with C for the usual platforms, maintained since 2013).
 picows 2.3 (MIT, Cython, wheels) was measured and is not used. Its masking keys come from an unseeded `rand()`,
@@ -14,8 +14,10 @@ refusal's body it keeps what came with the head. Bare, under the same machine, i
 
 from __future__ import annotations
 
+from functools import partial
+
 try:
-    from smallest_transports._fast_frames import FastFrameWriter
+    from websockets.speedups import apply_mask
 except ModuleNotFoundError as error:
     if error.name is None or not error.name.startswith("websockets"):
         raise
@@ -24,18 +26,13 @@ except ModuleNotFoundError as error:
     )
     raise ModuleNotFoundError(text, name=error.name) from None
 
-from smallest_proto.endpoints import UpgradeRequest
-from smallest_proto.wire import WebSocketWire
 from smallest_transports._asyncio_backend import AsyncioBackend
-from smallest_transports._backend import Backend
-from smallest_transports._connect import ConnectOptions, ConnectSettings, open_link
+from smallest_transports._connect import ConnectOptions, open_link
 from smallest_transports._functions import Functions
 from smallest_transports._http import SpeechStream
 from smallest_transports._lightning import LightningStream, SpeechContext
-from smallest_transports._link import Link
 from smallest_transports._pool import LightningPool, PooledSpeech
 from smallest_transports._pulse import PulseStream, TranscriptEvent
-from smallest_transports._session import Carried
 
 __all__ = [
     "ConnectOptions",
@@ -56,15 +53,7 @@ __all__ = [
 ]
 
 
-async def _open(backend: Backend, conn: Carried, request: UpgradeRequest, given: ConnectSettings, /) -> Link:
-    """An `Opener`."""
-    link = await open_link(backend, conn, request, given)
-    assert isinstance(link.wire, WebSocketWire)
-    link.wire._writer = FastFrameWriter()  # the upgrade is done: nothing but frames is written from here on
-    return link
-
-
-_functions = Functions(AsyncioBackend(), _open)
+_functions = Functions(AsyncioBackend(), partial(open_link, mask=apply_mask))
 
 connect_pulse = _functions.connect_pulse
 connect_lightning = _functions.connect_lightning

@@ -39,10 +39,10 @@ class AcceptedStream(AsyncioStream):
             self._transport.pause_reading()
         self._on_connected(self)
 
-    def data_received(self, data: bytes) -> None:
+    def buffer_updated(self, nbytes: int) -> None:
         """Asyncio's call: bytes arrived."""
         if not self._deaf:
-            super().data_received(data)
+            super().buffer_updated(nbytes)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Asyncio's call: the connection is gone, well or badly."""
@@ -81,15 +81,17 @@ class AcceptedStream(AsyncioStream):
     def stop_reading(self) -> None:
         """Read no more bytes; that the client has left may go unnoticed."""
         self._deaf = True
-        self._buffer.clear()
+        self._unread.clear()
         if self._transport is not None and not self._transport.is_closing():
             self._transport.pause_reading()
 
     def _hang_up(self) -> None:
+        self._send()
         if self._transport is not None:
             self._transport.close()
 
     def _reset(self) -> None:
+        self._send()
         if self._transport is not None:
             with suppress(OSError, AttributeError):  # closed meanwhile
                 sock = self._transport.get_extra_info("socket")

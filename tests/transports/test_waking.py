@@ -1,0 +1,260 @@
+"""Who sends does not wake who listens, unless there is something to do; and whoever should know is told at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, cast
+
+import anyio
+import pytest
+
+from loops import EVERY_LOOP, Net, some, until
+from smallest_proto.events import Event
+from smallest_proto.limits import Limits
+from smallest_proto.pulse import PulseOptions, Resumed, StreamEnded, Usage
+from smallest_transports._asyncio_backend import AsyncioStream
+from smallest_transports._backend import Backend, Stream
+from smallest_transports._functions import Functions
+from smallest_transports._pulse import PulseStream
+from smallest_transports._waiters import Waiters
+from sockets import QUICK, Peer
+
+PACKET = bytes(1600)
+QUIET = PulseOptions(heartbeat=None, keepalive_interval=None)
+RESUMING = pytest.mark.parametrize("resume", [True, False])
+
+
+class Counted:
+    """A stream that counts how often a read ends without bytes."""
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+        self.reading = False
+        self.woken = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    async def read(self, deadline: float | None) -> bytes | None:
+        self.reading = True
+        data = await self._stream.read(deadline)
+        self.reading = False
+        self.woken += data is None
+        return data
+
+
+class Counting:
+    """A backend whose connections are counted ones, and whose clock can be put forward."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self.streams: list[Counted] = []
+        self.ahead = 0.0
+
+    def now(self) -> float:
+        return self._backend.now() + self.ahead
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._backend, name)
+
+    async def connect(self, *given: Any, **named: Any) -> Counted:
+        self.streams.append(Counted(await self._backend.connect(*given, **named)))
+        return self.streams[-1]
+
+
+async def mute(peer: Peer) -> None:
+    await peer.accept()
+    await peer.until_gone()
+
+
+@asynccontextmanager
+async def listened_to(
+    backend: Counting, options: PulseOptions = QUIET, **given: Any
+) -> AsyncIterator[tuple[PulseStream, list[Event]]]:
+    """A stream to which a task listens that waits for bytes, and what that task hears."""
+    events: list[Event] = []
+
+    async def listen() -> None:
+        async for event in stream:
+            events.append(event)
+
+    async with (
+        Functions(backend).connect_pulse(options, **given) as stream,
+        anyio.create_task_group() as tasks,
+    ):
+        tasks.start_soon(listen)
+        await until(lambda: backend.streams[-1].reading)
+        yield stream, events
+        tasks.cancel_scope.cancel()
+
+
+@EVERY_LOOP
+@RESUMING
+def test_sending_audio_wakes_nobody(net: Net, resume: bool) -> None:
+    backend = Counting(net.backend)
+
+    async def main() -> None:
+        async with listened_to(backend, PulseOptions(), **net.to(url, limits=QUICK), resume=resume) as (
+            stream,
+            _,
+        ):
+            for _ in range(60):
+                await stream.send_audio(PACKET)
+                await anyio.lowlevel.checkpoint()
+            assert backend.streams[0].reading
+            assert backend.streams[0].woken == 0
+
+    with net.raw(mute) as url:
+        net.run(main)
+
+
+@EVERY_LOOP
+@RESUMING
+def test_an_event_that_a_call_causes_is_handed_out_at_once(net: Net, resume: bool) -> None:
+    """The server says nothing, and no deadline is near."""
+    backend = Counting(net.backend)
+
+    async def main() -> None:
+        async with listened_to(backend, **net.to(url, limits=QUICK), resume=resume) as (stream, events):
+            await stream.send_audio(PACKET)
+            backend.ahead = 6.0  # when usage is reported
+            await stream.send_audio(PACKET)
+            await until(lambda: events)
+            assert events == [Usage(audio_seconds=0.1)]
+            backend.ahead = 0.0
+
+    with net.raw(mute) as url:
+        net.run(main)
+
+
+@EVERY_LOOP
+@RESUMING
+def test_a_deadline_that_a_call_sets_is_kept_by_whoever_waits_already(net: Net, resume: bool) -> None:
+    async def main() -> None:
+        limits = Limits(drain_timeout=0.1, close_timeout=0.05)
+        async with listened_to(Counting(net.backend), **net.to(url, limits=limits), resume=resume) as (
+            stream,
+            events,
+        ):
+            await stream.end_input()
+            await until(lambda: events)
+            assert events == [StreamEnded(confirmed=False, reason="drain_timeout")]
+
+    with net.raw(mute) as url:
+        net.run(main)
+
+
+@EVERY_LOOP
+def test_whoever_waits_dials_when_another_asks_for_it(net: Net) -> None:
+    backend = Counting(net.backend)
+
+    async def main() -> None:
+        async with listened_to(backend, **net.to(url, limits=QUICK)) as (stream, events):
+            await stream.migrate()
+            await until(lambda: events)
+            assert [type(event) for event in events] == [Resumed]
+            assert len(backend.streams) == 2
+
+    with net.raw(mute) as url:
+        net.run(main)
+
+
+@some("asyncio-tcp", "uvloop-tcp")
+def test_what_is_written_in_one_turn_of_the_loop_leaves_together(net: Net) -> None:
+    heard: list[bytes] = []
+
+    async def behave(peer: Peer) -> None:
+        while data := await peer.reader.read(65536):
+            heard.append(data)
+
+    async def main() -> None:
+        stream = await net.stream_to(url)
+        assert isinstance(stream, AsyncioStream)
+        assert stream._transport is not None
+        written: list[int] = []
+        transport = stream._transport
+
+        class Counting:
+            def __getattr__(self, name: str) -> Any:
+                return getattr(transport, name)
+
+            def write(self, data: bytes) -> None:
+                written.append(len(data))
+                transport.write(data)
+
+        stream._transport = cast(asyncio.Transport, Counting())
+        for _ in range(10):
+            await stream.write(PACKET, None)
+        assert written == []
+        await until(lambda: sum(map(len, heard)) == 10 * len(PACKET))
+        assert written == [10 * len(PACKET)]
+        for _ in range(50):  # more than may wait
+            await stream.write(PACKET, None)
+        assert sum(written) > 60_000
+        await stream.write(b"the end", None)
+        await stream.aclose()  # in the same turn
+        await until(lambda: sum(map(len, heard)) == 60 * len(PACKET) + 7)
+
+    with net.raw(behave) as url:
+        net.run(main)
+
+
+class Ringing:
+    """Waits that end in the order in which they should."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.waiters = Waiters(self.loop)
+        self.ended: list[tuple[str, bool]] = []
+
+    async def wait(self, name: str, seconds: float | None) -> None:
+        deadline = None if seconds is None else self.loop.time() + seconds
+        woken = await self.waiters.wait(deadline)
+        self.ended.append((name, woken))
+        assert woken or (deadline is not None and self.loop.time() >= deadline - 0.01)
+
+
+def test_one_timer_serves_all_deadlines() -> None:
+    async def main() -> None:
+        ringing = Ringing()
+        async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+            for name, seconds in {"third": 0.06, "first": 0.02, "woken": None, "second": 0.04}.items():
+                tasks.create_task(ringing.wait(name, seconds))
+            await until(lambda: len(ringing.ended) == 3)
+            ringing.waiters.wake()
+        assert ringing.ended == [("first", False), ("second", False), ("third", False), ("woken", True)]
+
+    asyncio.run(main())
+
+
+def test_a_timer_that_is_armed_rings_for_whoever_waits_then() -> None:
+    async def main() -> None:
+        ringing = Ringing()
+        gone = asyncio.create_task(ringing.wait("gone", 0.02))
+        await asyncio.sleep(0)
+        gone.cancel()
+        await asyncio.gather(gone, return_exceptions=True)
+        async with asyncio.timeout(10):
+            await ringing.wait("later", 0.05)  # the timer of the one before rings meanwhile
+            await ringing.wait("past", -1.0)
+        assert ringing.ended == [("later", False), ("past", False)]
+
+    asyncio.run(main())
+
+
+def test_closing_disarms_the_timer() -> None:
+    async def main() -> None:
+        waiters = Waiters(asyncio.get_running_loop())
+        waiting = asyncio.create_task(waiters.wait(asyncio.get_running_loop().time() + 3600))
+        await asyncio.sleep(0)
+        waiters.wake()
+        assert await waiting
+        timer = waiters._timer
+        assert timer is not None
+        waiters.close()
+        waiters.close()
+        assert timer.cancelled()
+
+    asyncio.run(main())
