@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from livekit import rtc
 from livekit.plugins.smallest import g711
 from livekit.plugins.smallest.audio_input import AudioInput, encode, to_mono
-from livekit.plugins.smallest.frame_gathering import FrameGathering
+from livekit.plugins.smallest.frame_gathering import FrameGathering, GatheredAudio
 from livekit_stt import frame
 from smallest_proto.audio import AudioFormat
 from smallest_proto.pulse import PulseOptions
@@ -43,6 +44,10 @@ def test_channels_that_agree_are_unchanged(channels: int, value: int) -> None:
     assert samples(bytes(to_mono(frame(0.01, 8000, channels, value)).data.cast("B"))) == [value] * 80
 
 
+def gathered(audio: rtc.AudioFrame) -> GatheredAudio:
+    return GatheredAudio(audio.sample_rate, audio.num_channels, [audio.data])
+
+
 @given(st.lists(st.one_of(st.integers(1, 2000), st.none()), max_size=20))
 def test_audio_goes_out_in_whole_packets_and_flushed_tails(steps: list[int | None]) -> None:
     audio, pushed, sent = AudioInput(PulseOptions()), 0, 0
@@ -52,7 +57,7 @@ def test_audio_goes_out_in_whole_packets_and_flushed_tails(steps: list[int | Non
             assert sent == pushed
         else:
             pushed += 2 * step
-            data = audio.push(frame(step / 16000))
+            data = audio.push(gathered(frame(step / 16000)))
             assert len(data) % 1600 == 0
             sent += len(data)
             assert pushed - sent < 1600
@@ -62,11 +67,11 @@ def test_audio_goes_out_in_whole_packets_and_flushed_tails(steps: list[int | Non
 
 def test_what_a_connection_did_not_take_goes_first_on_the_next() -> None:
     old = AudioInput(PulseOptions())
-    taken = old.push(frame(0.12, value=1))
+    taken = old.push(gathered(frame(0.12, value=1)))
     old.take_back(taken)
     assert (old.sent_bytes, old.waiting) == (0, True)
     new = AudioInput(PulseOptions(), old)
-    assert new.push(frame(0.04, value=2)) == taken + samples_of(1, 320) + samples_of(2, 480)
+    assert new.push(gathered(frame(0.04, value=2))) == taken + samples_of(1, 320) + samples_of(2, 480)
     assert not new.waiting
     assert not AudioInput(PulseOptions(sample_rate=8000), old).waiting
 
@@ -75,30 +80,68 @@ def samples_of(value: int, count: int) -> bytes:
     return value.to_bytes(2, "little") * count
 
 
-@given(st.lists(st.integers(1, 2000), min_size=1, max_size=30), st.sampled_from((1, 2)))
-def test_frames_are_gathered_to_packets_in_order(sizes: list[int], channels: int) -> None:
-    gathering = FrameGathering(50)
-    pushed, handed_out = [], []
-    for value, size in enumerate(sizes):
+PACKET = 800
+"""Samples of 50 ms."""
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(1, 2000), st.sampled_from(("", "take", "flush"))), min_size=1, max_size=40
+    ),
+    st.sampled_from((1, 2)),
+)
+def test_frames_are_gathered_to_packets_in_order(steps: list[tuple[int, str]], channels: int) -> None:
+    queue: list[GatheredAudio] = []
+    gathering = FrameGathering(50, queue.append)
+    pushed, taken, since_flush = [], [], 0
+    for value, (size, then) in enumerate(steps):
         one = frame(size / 16000, channels=channels, value=value)
-        if not gathering.fits(one):
-            gathering.begin(one)
         pushed.append(bytes(one.data.cast("B")))
-        if (gathered := gathering.push(one)) is not None:
-            assert gathered.samples_per_channel >= 800
-            handed_out.append(gathered)
-    if (rest := gathering.take()) is not None:
-        assert rest.samples_per_channel < 800
-        handed_out.append(rest)
-    assert b"".join(bytes(one.data.cast("B")) for one in handed_out) == b"".join(pushed)
-    assert sum(one.samples_per_channel for one in handed_out) == sum(sizes)
-    assert gathering.take() is None
+        gathering.push(one)
+        since_flush += size
+        if then == "flush":
+            gathering.flush()
+            since_flush = 0
+        if then:
+            for item in queue:
+                gathering.taken(item)
+                assert (item.rate, item.channels) == (16000, channels)
+                taken.append(item.joined())
+            queue.clear()
+            # what is kept back is less than a packet needs
+            kept = (len(b"".join(pushed)) - len(b"".join(taken))) // (2 * channels)
+            assert kept == 0 if then == "flush" else kept <= since_flush % PACKET
+    gathering.flush()
+    taken += [item.joined() for item in queue]
+    assert b"".join(taken) == b"".join(pushed)
 
 
-def test_frames_of_two_rates_are_not_joined() -> None:
-    gathering = FrameGathering(50)
-    gathering.begin(frame(0.01))
-    assert not gathering.fits(frame(0.01, 8000))
-    assert not gathering.fits(frame(0.01, channels=2))
+def test_what_nobody_takes_is_joined_up_to_a_second() -> None:
+    queue: list[GatheredAudio] = []
+    gathering = FrameGathering(50, queue.append)
+    for _ in range(250):
+        gathering.push(frame(0.01))
+    assert [len(item.parts) for item in queue] == [100, 100, 50]
+
+
+def test_what_was_taken_is_not_added_to() -> None:
+    queue: list[GatheredAudio] = []
+    gathering = FrameGathering(50, queue.append)
+    for _ in range(7):
+        gathering.push(frame(0.01))
+    gathering.taken(queue[0])
+    for _ in range(3):  # which make a packet with the two that were left of the first
+        gathering.push(frame(0.01))
+    assert [len(item.parts) for item in queue] == [7, 3]
+
+
+def test_frames_of_two_kinds_are_not_joined() -> None:
+    queue: list[GatheredAudio] = []
+    gathering = FrameGathering(50, queue.append)
+    gathering.push(frame(0.01))
+    gathering.push(frame(0.01, channels=2))
     with pytest.raises(ValueError, match=r"frame.sample_rate=8000: expected 16000"):
-        gathering.begin(frame(0.01, 8000))
+        gathering.push(frame(0.01, 8000))
+    gathering.push(frame(0.01, channels=2))
+    gathering.flush()
+    assert [(item.channels, len(item.parts)) for item in queue] == [(1, 1), (2, 1), (2, 1)]

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from livekit import rtc
 from livekit.plugins.smallest import g711
+from livekit.plugins.smallest.frame_gathering import MOST_AT_ONCE, GatheredAudio
 from smallest_proto.audio import AudioFormat
 from smallest_proto.pulse import PulseOptions
-
-MOST_AT_ONCE = 20
-"""Packets in one write: a second of audio. A room never has that much waiting; a file has."""
 
 
 class AudioInput:
@@ -25,10 +21,12 @@ class AudioInput:
         self._wanted = options.audio_format
         self._packet_bytes = self._wanted.packet_bytes(options.packet_ms)
         self._resampler: rtc.AudioResampler | None = None
-        self._held = bytearray()
+        self._held: list[bytes] = []
+        self._held_bytes = 0
         self.sent_bytes = 0
         if previous is not None and previous._wanted == self._wanted:
             self._held += previous._held
+            self._held_bytes = previous._held_bytes
 
     @property
     def sent_seconds(self) -> float:
@@ -38,55 +36,71 @@ class AudioInput:
     @property
     def waiting(self) -> bool:
         """Whether there is enough to send."""
-        return len(self._held) >= self._packet_bytes
+        return self._held_bytes >= self._packet_bytes
 
-    def push(self, frame: rtc.AudioFrame, *, more: bool = False) -> bytes:
+    def push(self, audio: GatheredAudio, *, more: bool = False) -> bytes:
         """The packets that are now whole, b"" for none.
 
-        With `more`, when another frame is there already, they wait for it: one write for many packets.
+        With `more`, when there is further audio already, they wait for it: one write for many packets.
         """
-        if frame.num_channels != 1:
-            frame = to_mono(frame)
-        if frame.sample_rate == self._wanted.sample_rate and self._resampler is None:
-            data = encode(frame.data.cast("B"), self._wanted)
-            if not more and not self._held and len(data) % self._packet_bytes == 0:
-                self.sent_bytes += len(data)
-                return bytes(data)
-            self._held += data
+        if audio.rate == self._wanted.sample_rate and audio.channels == 1 and self._resampler is None:
+            self._hold(audio.joined())
         else:
-            if self._resampler is None:
-                self._resampler = rtc.AudioResampler(
-                    frame.sample_rate, self._wanted.sample_rate, quality=rtc.AudioResamplerQuality.HIGH
-                )
-            self._hold(self._resampler.push(frame))
-        if more and len(self._held) < MOST_AT_ONCE * self._packet_bytes:
+            self._resample(audio)
+        if more and self._held_bytes < MOST_AT_ONCE * self._packet_bytes:
             return b""
-        whole = len(self._held) - len(self._held) % self._packet_bytes
-        return self._take(whole) if whole else b""
+        return self._take(self._held_bytes % self._packet_bytes)
 
     def flush(self) -> bytes:
         """The rest, a last packet of its true length, b"" for none."""
         if self._resampler is not None:
-            self._hold(self._resampler.flush())
-        return self._take(len(self._held))
+            for resampled in self._resampler.flush():
+                self._hold(resampled.data.tobytes())
+        return self._take(0)
 
     def take_back(self, data: bytes) -> None:
         """It was handed out, but the connection did not take it."""
-        self._held[:0] = data
+        self._held.insert(0, data)
+        self._held_bytes += len(data)
         self.sent_bytes -= len(data)
 
-    def _hold(self, frames: Iterable[rtc.AudioFrame]) -> None:
-        for frame in frames:
-            self._held += encode(frame.data.cast("B"), self._wanted)
+    def _resample(self, audio: GatheredAudio) -> None:
+        """To one channel, and to the rate that is wanted."""
+        data = audio.joined()
+        frame = rtc.AudioFrame(data, audio.rate, audio.channels, len(data) // (2 * audio.channels))
+        if audio.channels != 1:
+            frame = to_mono(frame)
+        if audio.rate == self._wanted.sample_rate and self._resampler is None:
+            self._hold(frame.data.tobytes())
+            return
+        if self._resampler is None:
+            self._resampler = rtc.AudioResampler(
+                audio.rate, self._wanted.sample_rate, quality=rtc.AudioResamplerQuality.HIGH
+            )
+        for resampled in self._resampler.push(frame):
+            self._hold(resampled.data.tobytes())
 
-    def _take(self, size: int) -> bytes:
-        taken = bytes(self._held[:size])
-        del self._held[:size]
+    def _hold(self, samples: bytes) -> None:
+        data = encode(samples, self._wanted)
+        self._held.append(data)
+        self._held_bytes += len(data)
+
+    def _take(self, rest: int) -> bytes:
+        """All but the last `rest` bytes."""
+        size = self._held_bytes - rest
+        if not size:
+            return b""
+        data = b"".join(self._held)
+        self._held.clear()
+        self._held_bytes = rest
         self.sent_bytes += size
-        return taken
+        if not rest:
+            return data
+        self._held.append(data[size:])
+        return data[:size]
 
 
-def encode(samples: memoryview | bytes, wanted: AudioFormat) -> bytes | memoryview:
+def encode(samples: bytes, wanted: AudioFormat) -> bytes:
     """16-bit little-endian samples in the encoding that the server was told to expect."""
     if wanted.encoding == "linear16":
         return samples
@@ -96,9 +110,8 @@ def encode(samples: memoryview | bytes, wanted: AudioFormat) -> bytes | memoryvi
         return g711.alaw(samples)
     assert wanted.encoding == "linear32"  # the options allow no other
     # signed, as nobody says otherwise [asyncapi stt-live]
-    narrow = bytes(samples)
-    wide = bytearray(2 * len(narrow))
-    wide[2::4], wide[3::4] = narrow[0::2], narrow[1::2]
+    wide = bytearray(2 * len(samples))
+    wide[2::4], wide[3::4] = samples[0::2], samples[1::2]
     return bytes(wide)
 
 

@@ -15,11 +15,11 @@ from livekit.plugins.smallest._errors import api_error
 from livekit.plugins.smallest.g711_expand import expand
 from livekit.plugins.smallest.headers import HEADERS
 from livekit.plugins.smallest.session_http import speech_over
+from livekit.plugins.smallest.sockets import synthesize
 from livekit.plugins.smallest.tts_options import NO_AUDIO
 from smallest_proto.errors import ProtocolError
 from smallest_proto.lightning import AudioChunk, EncodedAudio
 from smallest_proto.limits import Limits
-from smallest_transports.asyncio import synthesize
 
 if TYPE_CHECKING:
     from livekit.plugins.smallest.tts import TTS

@@ -6,18 +6,28 @@ import asyncio
 import time
 from contextlib import suppress
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from livekit.agents import stt
 
-from livekit import rtc
 from livekit.plugins.smallest.audio_input import AudioInput
+from livekit.plugins.smallest.frame_gathering import GatheredAudio
 from livekit.plugins.smallest.log import logger
 from livekit.plugins.smallest.speech_events import SpeechEvents
 from livekit.plugins.smallest.usage_once import UsageOnce
 from smallest_proto.errors import DeadlineExceeded, LocalProtocolError, ProtocolError, ServerError
 from smallest_proto.events import ServerErrorReceived, UnknownMessage
-from smallest_proto.pulse import AudioDropped, FinalTranscript, Reconnecting, Resumed, StreamEnded, Usage
+from smallest_proto.pulse import (
+    AudioDropped,
+    FinalTranscript,
+    InterimTranscript,
+    Reconnecting,
+    Resumed,
+    SpeechEnded,
+    SpeechStarted,
+    StreamEnded,
+    Usage,
+)
 from smallest_transports._pulse import PulseStream
 
 if TYPE_CHECKING:
@@ -28,6 +38,8 @@ LAST_WORDS_TIMEOUT = 1.0
 
 FAREWELL_TIMEOUT = 5.0
 """Seconds in which a connection that takes no more audio has to say why. It has ended, so this is never long."""
+
+_SPEECH = (InterimTranscript, FinalTranscript, SpeechStarted, SpeechEnded)
 
 
 class Ending(Enum):
@@ -65,23 +77,21 @@ class Conversation:
         self._dialling_since: float | None = None
         self._tasks: tuple[asyncio.Task[object], ...] = ()
 
-    async def run(self, first: rtc.AudioFrame | None) -> Ending:
+    async def run(self, first: GatheredAudio | None) -> Ending:
         """Send `first`, then the stream's input, and tell what comes back. Raises ProtocolError for a failure."""
         receiving = asyncio.create_task(self._receive(), name="smallest.SpeechStream.receive")
         sending = asyncio.create_task(self._send(first), name="smallest.SpeechStream.send")
+        self._tasks = (receiving, sending)
         while True:
-            changed = asyncio.create_task(
-                self._stream.options_changed.wait(), name="smallest.SpeechStream.changed"
-            )
-            self._tasks = (receiving, sending, changed)
-            await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+            ends: list[asyncio.Future[Any]] = [receiving, sending, self._stream.options_changed]
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             if receiving.done() or sending.done():
                 break
             if not self._can_change():
                 await _end(sending)
                 await self._take_leave(receiving)
                 return Ending.NEW_OPTIONS
-            self._stream.options_changed.clear()
+            self._stream.forget_change()
             with suppress(LocalProtocolError):  # the input has just ended: nothing would be heard under them
                 await self._pulse.update_options(self._stream.options.pulse)
         if sending.done():
@@ -103,17 +113,20 @@ class Conversation:
             self._report(self._usage.rest(self._audio.sent_seconds))
         self._emit(self._events.end_turn())
 
-    async def _send(self, first: rtc.AudioFrame | None) -> ProtocolError | None:
+    async def _send(self, first: GatheredAudio | None) -> ProtocolError | None:
         """Send until the input ends; the error, if the connection takes no more."""
         try:
             if first is not None:
                 await self._send_audio(self._audio.push(first))
-            frames = self._stream._input_ch
-            async for item in frames:
-                if not isinstance(item, rtc.AudioFrame):
+                first = None
+            given = self._stream.input
+            async for item in given:
+                if isinstance(item, GatheredAudio):
+                    self._stream.gathering.taken(item)
+                    await self._send_audio(self._audio.push(item, more=given.qsize() > 0))
+                else:
                     await self._send_flush()
-                elif data := self._audio.push(item, more=frames.qsize() > 0):
-                    await self._send_audio(data)
+                del item  # a second of audio, perhaps, and the next may be long in coming
             await self._send_audio(self._audio.flush())
             self.all_sent = True
             await self._pulse.end_input()
@@ -159,12 +172,15 @@ class Conversation:
 
     async def _receive(self) -> None:
         async for event in self._pulse:
-            if isinstance(event, ServerErrorReceived):
+            if isinstance(event, _SPEECH):  # first, as nearly all are
+                self._fruitful = self._fruitful or isinstance(event, FinalTranscript)
+                self._emit(self._events.translate(event, self._pulse.options, self._offset))
+            elif isinstance(event, ServerErrorReceived):
                 logger.error(
                     "Smallest AI reported an error", extra={"lk.pii.error_message": event.error.message}
                 )
                 raise event.error
-            if isinstance(event, UnknownMessage):
+            elif isinstance(event, UnknownMessage):
                 logger.warning(
                     "ignored a message from Smallest AI: %s",
                     event.reason,
@@ -176,9 +192,6 @@ class Conversation:
                 self._report(self._usage.sent(event.audio_seconds))
             elif isinstance(event, Reconnecting | Resumed | AudioDropped):
                 self._note(event)
-            else:
-                self._fruitful = self._fruitful or isinstance(event, FinalTranscript)
-                self._emit(self._events.translate(event, self._pulse.options, self._offset))
 
     def _note(self, event: Reconnecting | Resumed | AudioDropped) -> None:
         """What resuming is about: nothing that the framework has an event for."""

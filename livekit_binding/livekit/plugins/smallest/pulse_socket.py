@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from livekit.plugins.smallest import sockets
 from livekit.plugins.smallest.headers import HEADERS
 from smallest_proto.limits import Limits
 from smallest_proto.pulse import (
@@ -15,7 +16,6 @@ from smallest_proto.pulse import (
     ResumePolicy,
     batch_request,
 )
-from smallest_transports import asyncio as sockets
 from smallest_transports._connect import find_key
 from smallest_transports._pulse import PulseStream
 

@@ -9,11 +9,11 @@ from typing import NamedTuple
 import aiohttp
 
 from livekit.plugins.smallest.headers import HEADERS
+from livekit.plugins.smallest.sockets import LightningStream, connect_lightning
 from smallest_proto.endpoints import ApiKey
 from smallest_proto.errors import DeadlineExceeded, ProtocolError
 from smallest_proto.lightning import LightningOptions
 from smallest_proto.limits import Limits
-from smallest_transports.asyncio import LightningStream, connect_lightning
 
 CLOSING = 1.0
 """Seconds a server has to answer our close; what [lk 1.8.9] gives a cancel message."""

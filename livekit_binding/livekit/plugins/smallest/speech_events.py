@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from livekit.agents import LanguageCode, stt, utils
 from livekit.agents.types import TimedString
 
-from smallest_proto.events import Event
 from smallest_proto.pulse import (
     BatchOptions,
     BatchResult,
@@ -36,19 +36,22 @@ class SpeechEvents:
         self.session_id = ""
         self._speaking = False
 
-    def translate(self, event: Event, options: PulseOptions, offset: float) -> list[stt.SpeechEvent]:
+    def translate(
+        self,
+        event: InterimTranscript | FinalTranscript | SpeechStarted | SpeechEnded,
+        options: PulseOptions,
+        offset: float,
+    ) -> list[stt.SpeechEvent]:
         """What LiveKit is told; `offset` seconds are added to the times."""
         if isinstance(event, SpeechStarted):
             return self._turn(True)
         if isinstance(event, SpeechEnded):
             return self._turn(False)
-        if isinstance(event, InterimTranscript | FinalTranscript):
-            # the id as of this message: the connection may have read further ones already
-            self.session_id = event.session_id or self.session_id
-            kind = _Type.FINAL_TRANSCRIPT if isinstance(event, FinalTranscript) else _Type.INTERIM_TRANSCRIPT
-            data = speech_data(event, options, offset)
-            return [stt.SpeechEvent(type=kind, request_id=self.session_id, alternatives=[data])]
-        return []
+        # the id as of this message: the connection may have read further ones already
+        self.session_id = event.session_id or self.session_id
+        kind = _Type.FINAL_TRANSCRIPT if isinstance(event, FinalTranscript) else _Type.INTERIM_TRANSCRIPT
+        data = speech_data(event, options, offset)
+        return [stt.SpeechEvent(type=kind, request_id=self.session_id, alternatives=[data])]
 
     def end_turn(self) -> list[stt.SpeechEvent]:
         """The connection is gone."""
@@ -87,6 +90,7 @@ def speech_data(
     )
 
 
+@lru_cache(maxsize=64)
 def event_language(heard: str, asked: str) -> LanguageCode:
     """The language of an event; an aggregator's name stays as it is, which the framework's rules would bend."""
     language = heard or asked

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING, Self, Unpack
+from typing import TYPE_CHECKING, Self, TypeAlias, Unpack, cast
 
 from livekit.agents import APIConnectionError, APIConnectOptions, stt, utils
 
@@ -14,7 +14,7 @@ from livekit import rtc
 from livekit.plugins.smallest._errors import api_error
 from livekit.plugins.smallest.audio_input import AudioInput
 from livekit.plugins.smallest.conversation import Conversation, Ending
-from livekit.plugins.smallest.frame_gathering import FrameGathering
+from livekit.plugins.smallest.frame_gathering import FrameGathering, GatheredAudio
 from livekit.plugins.smallest.pulse_socket import Service
 from livekit.plugins.smallest.speech_events import SpeechEvents
 from livekit.plugins.smallest.stt_options import ChangeableOptions, SttOptions
@@ -25,6 +25,8 @@ from smallest_transports._pulse import PulseStream
 
 if TYPE_CHECKING:
     from livekit.plugins.smallest.stt import STT
+
+Flush: TypeAlias = stt.RecognizeStream._FlushSentinel
 
 SHORTEST_DRAIN = 2.0
 """Seconds of silence, at least, before a server that owes the last final is given up: a final may come 1.6 s
@@ -56,14 +58,16 @@ class SpeechStream(stt.RecognizeStream):
             resume = ResumePolicy(longest_delay=conn_options.retry_interval)
         self.options = options
         self.resume = resume
-        self.options_changed = asyncio.Event()
+        self.options_changed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._service = service
         self._events = SpeechEvents()
-        self._gathering = FrameGathering(options.pulse.packet_ms)
         self._audio: AudioInput | None = None
-        self._next_frame: rtc.AudioFrame | None = None
+        self._next_audio: GatheredAudio | None = None
         self._seconds_before = 0.0
         super().__init__(stt=stt, conn_options=conn_options)
+        # the framework's channel, in which audio is gathered already
+        self.input = cast("utils.aio.Chan[GatheredAudio | Flush]", self._input_ch)
+        self.gathering = FrameGathering(options.pulse.packet_ms, self.input.send_nowait)
 
     async def __aenter__(self) -> Self:
         """Leaving closes the stream."""
@@ -71,22 +75,16 @@ class SpeechStream(stt.RecognizeStream):
 
     def push_frame(self, frame: rtc.AudioFrame) -> None:
         """Push audio of any length. Raises RuntimeError after the end, ValueError for another rate than before."""
-        self._check_input_not_ended()
-        self._check_not_closed()
-        if not self._gathering.fits(frame):
-            self._push_gathered()
-            self._gathering.begin(frame)
-        if (gathered := self._gathering.push(frame)) is not None:
-            super().push_frame(gathered)
+        if self._input_ch.closed or self._task.done():
+            self._check_input_not_ended()
+            self._check_not_closed()
+        self.gathering.push(frame)  # and into the channel, past the framework's own resampler
 
     def flush(self) -> None:
         """Mark the end of a segment: what was pushed is sent, and with `finalize_on_flush` made final."""
-        self._push_gathered()
+        self._check_input_not_ended()
+        self.gathering.flush()
         super().flush()
-
-    def _push_gathered(self) -> None:
-        if (gathered := self._gathering.take()) is not None:
-            super().push_frame(gathered)
 
     def update_options(self, **changes: Unpack[ChangeableOptions]) -> None:
         """Change what was asked for: arguments as in `STT.update_options`. Nothing happens unless something changes.
@@ -97,14 +95,19 @@ class SpeechStream(stt.RecognizeStream):
         """
         changed = self.options.changed(changes)
         changed.check_streaming()
-        if self.options.needs_new_connection(changed):
-            self.options_changed.set()
+        if self.options.needs_new_connection(changed) and not self.options_changed.done():
+            self.options_changed.set_result(None)
         self.options = changed
+
+    def forget_change(self) -> None:
+        """Have `options_changed` wait for another change."""
+        if self.options_changed.done():
+            self.options_changed = asyncio.get_running_loop().create_future()
 
     async def _run(self) -> None:
         self._seconds_before = 0.0  # the framework's own offset covers the attempts before this one
         while True:
-            self.options_changed.clear()
+            self.forget_change()
             async with self._connected() as pulse:
                 ending = await self._converse(pulse)
             if ending is Ending.NEW_OPTIONS:
@@ -140,7 +143,7 @@ class SpeechStream(stt.RecognizeStream):
     async def _converse(self, pulse: PulseStream) -> Ending:
         """Use the connection to its end."""
         self._audio = audio = AudioInput(pulse.options, self._audio)
-        first, self._next_frame = self._next_frame, None
+        first, self._next_audio = self._next_audio, None
         offset = self.start_time_offset + self._seconds_before
         conversation = Conversation(self, pulse, audio, self._events, offset)
         try:
@@ -154,12 +157,13 @@ class SpeechStream(stt.RecognizeStream):
             self._seconds_before += audio.sent_seconds
 
     async def _more_is_coming(self) -> bool:
-        """Wait for a frame and keep it for the next connection; False when the input ends with nothing to send."""
-        while self._next_frame is None and not (self._audio and self._audio.waiting):
+        """Wait for audio and keep it for the next connection; False when the input ends with nothing to send."""
+        while self._next_audio is None and not (self._audio and self._audio.waiting):
             try:
-                item = await self._input_ch.recv()
+                item = await self.input.recv()
             except utils.aio.ChanClosed:
                 return False
-            if isinstance(item, rtc.AudioFrame):
-                self._next_frame = item
+            if isinstance(item, GatheredAudio):
+                self.gathering.taken(item)
+                self._next_audio = item
         return True

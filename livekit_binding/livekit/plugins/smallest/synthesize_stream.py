@@ -13,10 +13,10 @@ from livekit.agents.utils import shortuuid
 
 from livekit.plugins.smallest._errors import api_error
 from livekit.plugins.smallest.log import logger
+from livekit.plugins.smallest.sockets import LightningStream, SpeechContext
 from livekit.plugins.smallest.tts_options import NO_AUDIO, with_timeout
 from smallest_proto.errors import DeadlineExceeded, LocalProtocolError, ProtocolError
 from smallest_proto.lightning import AudioChunk, ContextComplete, WordTimestamp
-from smallest_transports.asyncio import LightningStream, SpeechContext
 
 if TYPE_CHECKING:
     from livekit.plugins.smallest.tts import TTS
