@@ -12,6 +12,10 @@ FRAME_10_MS = bytes(320)
 BREATH = 10
 """At maximum speed the sender lets the receiver run after so many packets: half a second of audio."""
 
+HELD = float("inf")
+LOOKS_EVERY = 0.25
+"""Seconds: how soon a stream that is held sees that it may begin."""
+
 Sleep = Callable[[float], Awaitable[object]]
 
 
@@ -25,13 +29,14 @@ class Client(Protocol):
         """One stream, from connecting to its confirmed end: send while `await job.pace()`."""
 
     async def tts(self, url: str, job: TtsJob) -> None:
-        """One connection, on which texts are spoken one after the other while `job.again()`."""
+        """One connection, on which texts are spoken one after the other while `await job.again()`."""
 
 
 class SttJob:
     """One stream's audio: so many seconds, as fast as it goes or at the rate of speech.
 
-    A paced stream begins at `begin` on the monotonic clock and stops early once `stop()` was called.
+    A paced stream begins at `begin` on the monotonic clock, which may be `HELD` until it is known, and stops early
+    once `stop()` was called.
     """
 
     def __init__(
@@ -49,15 +54,21 @@ class SttJob:
         self.transcripts = 0
         self.opened = opened or (lambda: None)
         self._sleep = sleep
+        self.sent = 0
         self._left = round(seconds / self.interval)
         self._breath = BREATH * len(PACKET) // len(frame)
-        self._due = begin
+        self.begin = begin
+        self._due: float | None = None
         self._heard = heard
 
     async def pace(self) -> bool:
         """Whether to send another packet; waits until it is time to."""
         if self._left <= 0:
             return False
+        while self.begin == HELD:
+            await self._sleep(LOOKS_EVERY)
+        if self.begin is not None:
+            self._due, self.begin = self.begin, None
         self._left -= 1
         if self._due is not None:
             wait = self._due - monotonic()
@@ -66,7 +77,10 @@ class SttJob:
                 await self._sleep(wait)
         elif self._left % self._breath == 0:
             await self._sleep(0)
-        return self._left >= 0
+        if self._left < 0:
+            return False
+        self.sent += 1
+        return True
 
     def stop(self) -> None:
         """Send no more."""
@@ -82,27 +96,47 @@ class SttJob:
 class TtsJob:
     """Texts for one connection, and when their audio came.
 
-    `end_known` is from the first audio: the server sends all there is at once, and some clients hold the last of
-    it back until they know that it was the last.
+    piece_seconds: of audio in each message. pause: seconds before each text. silently: the server says nothing
+    after the audio. mark: called as a text is sent and as its end is known.
+
+    The known ends are from the first audio: the server sends all there is at once, and some clients hold the last
+    of it back until they know that it was the last.
     """
 
-    def __init__(self, texts: int, pieces: int) -> None:
+    def __init__(
+        self,
+        sleep: Sleep,
+        texts: int,
+        pieces: int,
+        *,
+        piece_seconds: float = 0.2,
+        pause: float = 0.0,
+        silently: bool = False,
+        mark: Callable[[], None] | None = None,
+    ) -> None:
         self.audio_bytes = 0
         self.first_audio: list[float] = []
-        self.end_known: list[float] = []
+        self.confirmed: list[float] = []
+        self.inferred: list[float] = []
+        self._sleep = sleep
         self._left = texts
-        self._text = f"{pieces} pieces"
+        self._text = f"{pieces} pieces of {piece_seconds} s" + (" silently" if silently else "")
+        self._pause = pause
+        self._mark = mark or (lambda: None)
         self._asked = 0.0
         self._first: float | None = None
 
-    def again(self) -> bool:
-        """Whether to speak another text. What can be done ahead, as connecting, is done between this and `ask`."""
+    async def again(self) -> bool:
+        """Whether to speak another text. What can be done ahead, as connecting, is done before `ask`."""
         self._left -= 1
+        if self._left >= 0 and self._pause:
+            await self._sleep(self._pause)
         return self._left >= 0
 
     def ask(self) -> str:
         """The text, which is sent now."""
         self._first = None
+        self._mark()
         self._asked = monotonic()
         return self._text
 
@@ -113,7 +147,11 @@ class TtsJob:
             self.first_audio.append(self._first - self._asked)
         self.audio_bytes += size
 
-    def ended(self) -> None:
-        """The client knows that this text's audio is complete."""
+    def ended(self, *, inferred: bool = False) -> None:
+        """The client knows that this text's audio is complete: the server's word proves it, or it is inferred.
+
+        Of a text that is sent in a context no message says for certain that it was the last.
+        """
         assert self._first is not None
-        self.end_known.append(monotonic() - self._first)
+        (self.inferred if inferred else self.confirmed).append(monotonic() - self._first)
+        self._mark()

@@ -30,6 +30,7 @@ from smallest_transports._pulse import PulseStream
 TRANSPORTS = {  # the module, the loop that anyio shall run, and its options
     "asyncio": ("asyncio", "asyncio", {}),
     "uvloop": ("asyncio", "asyncio", {"use_uvloop": True}),
+    "fast": ("fast", "asyncio", {"use_uvloop": True}),
     "trio": ("trio", "trio", {}),
     "anyio-asyncio": ("anyio", "asyncio", {}),
     "anyio-trio": ("anyio", "trio", {}),

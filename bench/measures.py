@@ -2,36 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import gc
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from time import monotonic
 from typing import Any
 
-from bench.jobs import FRAME_10_MS, PACKET, PACKET_SECONDS, Client, Sleep, SttJob, TtsJob
-from bench.peers import BY_NAME
-from bench.servers.child import allow_many_sockets
+from bench.crowds import paced, streams
+from bench.jobs import FRAME_10_MS, PACKET, PACKET_SECONDS, Client, Sleep, SttJob
+from bench.one_client import Figures, measured, task_group
+from bench.speeches import contexts, speech, tts
 from bench.usage import cpu, percentile, resident_kb
-
-Figures = dict[str, float]
-PCM_BYTES_PER_SECOND = 48000
-SPREAD = 0.5
-"""Seconds over which streams that are opened together begin to speak."""
-
-LATE_MS = 50.0
-"""A stream is held in real time as long as 99 of 100 events are handed out within this."""
-
-
-def _run(peer: str, main: Callable[[Client, Sleep], Awaitable[Figures]]) -> Figures:
-    allow_many_sockets()
-    client = BY_NAME[peer].make()
-    figures: Figures = {}
-
-    async def on_loop(sleep: Sleep) -> None:
-        figures.update(await main(client, sleep))
-
-    client.run(on_loop)
-    return figures
 
 
 def stt(peer: str, url: str, seconds: float, frame_ms: int = 50) -> Figures:
@@ -48,7 +28,7 @@ def stt(peer: str, url: str, seconds: float, frame_ms: int = 50) -> Figures:
         _check(job, seconds)
         return {"cpu_us": 1e6 * used / seconds, "grown_kb": grown}
 
-    return _run(peer, main)
+    return measured(peer, main)
 
 
 def _check(job: SttJob, seconds: float) -> None:
@@ -57,126 +37,16 @@ def _check(job: SttJob, seconds: float) -> None:
         raise RuntimeError(f"{job.transcripts} transcripts of {expected}")
 
 
-def tts(peer: str, url: str, texts: int, pieces: int) -> Figures:
-    """CPU for each second of speech, sent as fast as it goes."""
+def defaults(peer: str, url: str, streams: int, seconds: float) -> Figures:
+    """Of so many streams, opened at once on one `STT` as it comes, those that hear something within that time."""
 
-    async def main(client: Client, sleep: Sleep) -> Figures:
-        await client.tts(url, TtsJob(1, 2))
-        gc.collect()
-        job = TtsJob(texts, pieces)
-        before = cpu()
-        await client.tts(url, job)
-        seconds = job.audio_bytes / PCM_BYTES_PER_SECOND
-        used = cpu() - before
-        if round(seconds / 0.2) != texts * pieces:
-            raise RuntimeError(f"{seconds} s of speech of {0.2 * texts * pieces}")
-        return {"cpu_us": 1e6 * used / seconds}
+    async def main(client: Any, sleep: Sleep) -> Figures:
+        begin = monotonic() + 0.5
+        jobs = [SttJob(sleep, 3600, begin=begin) for _ in range(streams)]
+        await client.stt_on_defaults(url, jobs, seconds)
+        return {"streams": sum(job.transcripts > 0 for job in jobs)}
 
-    return _run(peer, main)
-
-
-def speech(peer: str, url: str, texts: int) -> Figures:
-    """Short texts: text sent to first audio, first audio (all is sent at once) to knowing the end; milliseconds."""
-
-    async def main(client: Client, sleep: Sleep) -> Figures:
-        await client.tts(url, TtsJob(1, 2))
-        job = TtsJob(texts, 3)
-        await client.tts(url, job)
-        return {
-            "first_ms": 1000 * percentile(job.first_audio, 0.5),
-            "end_ms": 1000 * percentile(job.end_known, 0.5),
-        }
-
-    return _run(peer, main)
-
-
-class Crowd:
-    """Many paced streams of one client, and how late their transcripts were handed out."""
-
-    def __init__(self, client: Client, url: str, sleep: Sleep) -> None:
-        self._client = client
-        self._url = url
-        self._sleep = sleep
-        self._jobs: list[SttJob] = []
-        self.opened = 0
-        self.late: list[float] = []
-        self.waiting: list[SttJob] = []
-
-    def __len__(self) -> int:
-        return len(self._jobs)
-
-    async def join(self, count: int, group: Any) -> None:
-        """Open so many more, not too many at a time."""
-        start = getattr(group, "start_soon", None) or (lambda call, *given: group.create_task(call(*given)))
-        target = len(self._jobs) + count
-        while len(self._jobs) < target:
-            before = self.opened
-            some = min(25, target - len(self._jobs))
-            for index in range(some):
-                begin = monotonic() + 0.1 + SPREAD * index / some
-                job = SttJob(self._sleep, 3600, begin=begin, heard=self.late.append, opened=self._one_more)
-                self._jobs.append(job)
-                start(self._client.stt, self._url, job)
-            while self.opened < before + some:
-                await self._sleep(0.005)
-
-    def _one_more(self) -> None:
-        self.opened += 1
-
-    def stop(self) -> None:
-        """Have all of them end their input."""
-        for job in self._jobs:
-            job.stop()
-
-    async def watch(self, seconds: float) -> tuple[float, float, float]:
-        """Listen for so long: p50 and p99 of the lateness in ms, and the share of the core."""
-        self.late.clear()
-        before, begun = cpu(), monotonic()
-        await self._sleep(seconds)
-        share = (cpu() - before) / (monotonic() - begun)
-        late = list(self.late)
-        if not late:
-            return 1e9, 1e9, share
-        return 1000 * percentile(late, 0.5), 1000 * percentile(late, 0.99), share
-
-
-def paced(peer: str, url: str, streams: int, seconds: float) -> Figures:
-    """Streams at the rate of speech: latency from server send to event, CPU for each second of audio."""
-
-    async def main(client: Client, sleep: Sleep) -> Figures:
-        async with _group() as group:
-            crowd = Crowd(client, url, sleep)
-            await crowd.join(streams, group)
-            await sleep(SPREAD + 0.5)
-            gc.collect()
-            middle, most, share = await crowd.watch(seconds)
-            crowd.stop()
-        return {"p50_us": 1000 * middle, "p99_us": 1000 * most, "cpu_us": 1e6 * share / streams}
-
-    return _run(peer, main)
-
-
-def streams(peer: str, url: str, window: float) -> Figures:
-    """How many real-time streams the core holds: ever more of them, until p99 exceeds 50 ms twice."""
-
-    async def main(client: Client, sleep: Sleep) -> Figures:
-        async with _group() as group:
-            crowd = Crowd(client, url, sleep)
-            held, step = 0, 100
-            while len(crowd) < 8000:
-                await crowd.join(step, group)
-                await sleep(SPREAD + 0.2)
-                _, late, share = await crowd.watch(window)
-                if late > LATE_MS:  # once may be the machine's doing
-                    _, late, share = await crowd.watch(window)
-                if late > LATE_MS:
-                    break
-                step = max(10, int(0.35 * 100 / share) - 100) if held == 0 else max(10, len(crowd) // 6)
-                held = len(crowd)
-            crowd.stop()
-        return {"streams": held}
-
-    return _run(peer, main)
+    return measured(peer, main)
 
 
 def memory(peer: str, url: str, streams: int) -> Figures:
@@ -184,7 +54,7 @@ def memory(peer: str, url: str, streams: int) -> Figures:
 
     async def main(client: Client, sleep: Sleep) -> Figures:
         sizes = []
-        async with _group() as group:
+        async with task_group() as group:
             jobs: list[SttJob] = []
             for count in (streams // 5, streams):
                 done = [False] * count
@@ -205,7 +75,7 @@ def memory(peer: str, url: str, streams: int) -> Figures:
                 job.stop()
         return {"kb": (sizes[1] - sizes[0]) / streams}
 
-    return _run(peer, main)
+    return measured(peer, main)
 
 
 class _Idle(SttJob):
@@ -245,27 +115,17 @@ def connect(peer: str, url: str, connections: int) -> Figures:
             times.append(monotonic() - begun)
         return {"ms": 1000 * percentile(times, 0.5), "cpu_us": 1e6 * (cpu() - before) / connections}
 
-    return _run(peer, main)
-
-
-def _group() -> Any:
-    """A task group of the loop that runs."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        import trio
-
-        return trio.open_nursery()
-    return asyncio.TaskGroup()
+    return measured(peer, main)
 
 
 MEASURES: dict[str, Callable[..., Figures]] = {
     "stt": stt,
     "tts": tts,
+    "contexts": contexts,
     "speech": speech,
     "paced": paced,
     "streams": streams,
+    "defaults": defaults,
     "memory": memory,
     "connect": connect,
-    "tls": connect,
 }

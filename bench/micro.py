@@ -5,6 +5,9 @@ from __future__ import annotations
 from bench.cases import CHUNK, PACKET, TRANSCRIPT, cases
 from bench.timing import ROUNDS, measure
 
+SECONDS = 12
+"""About how long all of them take."""
+
 
 def table() -> list[str]:
     """Measure; the lines of a Markdown table, with the ratio to the peer of the same round."""

@@ -9,9 +9,18 @@ from typing import NamedTuple, cast
 from bench.jobs import Client
 
 OFFICIAL = "official LiveKit plugin"
+SDK = "official SDK"
 BY_HAND = "by hand: websockets, json"
 BY_HAND_AIOHTTP = "by hand: aiohttp, json"
+BY_HAND_PICOWS = "by hand: picows, msgspec"
 ASYNCIO = "ours: asyncio"
+FAST = "ours: fast"
+FAST_UVLOOP = "ours: fast on uvloop"
+WHOLE_TEXTS = f"{ASYNCIO}, whole texts"
+FAST_WHOLE_TEXTS = f"{FAST_UVLOOP}, whole texts"
+TRIO = "ours: trio"
+OUR_PLUGIN = "our LiveKit plugin"
+OUR_PLUGIN_FAST = f"{OUR_PLUGIN}, fast"
 
 
 class Peer(NamedTuple):
@@ -52,6 +61,8 @@ def _found(name: str) -> bool:
 _ALL = frozenset[str]()
 _TTS = frozenset({"tts", "speech"})
 _STT = frozenset({"stt", "paced", "streams", "memory"})
+_MASK_IN_C = ("websockets.speedups",)
+_FAST = "uvloop websockets"
 _LIVEKIT = "'livekit-plugins-smallestai==1.8.9'"
 
 PEERS = (
@@ -70,7 +81,7 @@ PEERS = (
         measures=_TTS,
     ),
     Peer(
-        "official SDK",
+        SDK,
         "vendor_sdk:VendorSdk",
         ("smallestai",),
         "'smallestai==5.14.*'",
@@ -85,31 +96,32 @@ PEERS = (
     ),
     Peer(BY_HAND_AIOHTTP, "hand_aiohttp:HandAiohttp", ("aiohttp",), "aiohttp", "aiohttp,json,base64"),
     Peer("by hand: wsproto, msgspec", "hand_wsproto:HandWsproto", (), "", "asyncio,wsproto,msgspec"),
-    Peer("by hand: picows, msgspec", "hand_picows:HandPicows", ("picows",), "picows", "picows,msgspec"),
+    Peer(BY_HAND_PICOWS, "hand_picows:HandPicows", ("picows",), "picows", "picows,msgspec"),
     Peer(ASYNCIO, "ours:asyncio_client", (), "", "smallest_transports.asyncio", ours=True),
-    Peer("ours: asyncio, resume=False", "ours:asyncio_no_resume", (), "", ours=True, measures=_STT),
-    Peer("ours: asyncio, whole texts", "ours:asyncio_segment", (), "", ours=True, measures=_TTS),
+    Peer(f"{ASYNCIO}, resume=False", "ours:asyncio_no_resume", (), "", ours=True, measures=_STT),
+    Peer(WHOLE_TEXTS, "ours:asyncio_segment", (), "", ours=True, measures=_TTS),
     Peer(
-        "ours: asyncio on uvloop",
+        f"{ASYNCIO} on uvloop",
         "ours:uvloop_client",
         ("uvloop",),
         "uvloop",
         ours=True,
         measures=_STT | _TTS,
     ),
+    Peer(FAST, "ours:fast_client", _MASK_IN_C, "websockets", "smallest_transports.fast", ours=True),
     Peer(
-        "ours: fast",
-        "ours:fast_client",
-        ("smallest_transports.fast", "picows"),
-        "picows",
-        "smallest_transports.fast",
+        FAST_UVLOOP,
+        "ours:fast_uvloop_client",
+        (*_MASK_IN_C, "uvloop"),
+        _FAST,
+        "uvloop,smallest_transports.fast",
         ours=True,
     ),
     Peer(
-        "ours: fast, whole texts",
-        "ours:fast_segment",
-        ("smallest_transports.fast", "picows"),
-        "picows",
+        FAST_WHOLE_TEXTS,
+        "ours:fast_uvloop_segment",
+        (*_MASK_IN_C, "uvloop"),
+        _FAST,
         ours=True,
         measures=_TTS,
     ),
@@ -121,7 +133,7 @@ PEERS = (
         "smallest_transports.aiohttp",
         ours=True,
     ),
-    Peer("ours: trio", "ours:trio_client", ("trio",), "trio", "smallest_transports.trio", ours=True),
+    Peer(TRIO, "ours:trio_client", ("trio",), "trio", "smallest_transports.trio", ours=True),
     Peer(
         "ours: anyio on asyncio",
         "ours:anyio_client",
@@ -139,7 +151,7 @@ PEERS = (
         measures=_STT | _TTS,
     ),
     Peer(
-        "our LiveKit plugin",
+        OUR_PLUGIN,
         "livekit_plugins:OurPlugin",
         ("livekit.plugins.smallest", "livekit.agents"),
         "livekit-agents",
@@ -147,7 +159,14 @@ PEERS = (
         ours=True,
     ),
     Peer(
-        "our LiveKit plugin, continue/flush",
+        OUR_PLUGIN_FAST,
+        "livekit_plugins:OurPluginFast",
+        ("livekit.plugins.smallest", "livekit.agents", *_MASK_IN_C),
+        "livekit-agents websockets",
+        ours=True,
+    ),
+    Peer(
+        f"{OUR_PLUGIN}, continue/flush",
         "livekit_plugins:OurPluginContinue",
         ("livekit.plugins.smallest", "livekit.agents"),
         "livekit-agents",

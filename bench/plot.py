@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import NamedTuple
 
+from bench.growth_plot import growth_panels
 from bench.peers import PEERS
 from bench.plan import Figure, Measure
 from bench.report import shown
@@ -19,8 +20,8 @@ HEAD = 40
 GAP = 22
 OURS, PEER, INK, WHISKER = "#0b7285", "#adb5bd", "#212529", "#495057"
 _PANELS = (
-    ("stt", "cpu_us"), ("tts", "cpu_us"), ("streams", "streams"), ("paced", "p99_us"), ("speech", "end_ms"),
-    ("memory", "kb"), ("import", "ms"), ("connect", "ms"), ("tls", "ms"),
+    ("stt", "cpu_us"), ("tts", "cpu_us"), ("streams", "streams"), ("paced", "p99_us"), ("speech", "first_ms"),
+    ("speech", "inferred_ms"), ("memory", "kb"), ("import", "ms"), ("connect", "ms"), ("tls", "ms"),
 )  # fmt: skip
 
 
@@ -42,20 +43,9 @@ def plot(measures: Sequence[Measure], results: Results) -> str:
             measure = by_name[name]
             figure = next(figure for figure in measure.figures if figure.key == key)
             top = _panel(parts, top, measure.title, figure, _bars(results, measure, figure))
-    top = _growth(
-        parts,
-        top,
-        "CPU per stream: 1, 10, 100, 1,000 streams in real time",
-        [m for m in measures if m.name.endswith("streams") and m.name.startswith("growth")],
-        results,
-    )
-    top = _growth(
-        parts,
-        top,
-        "CPU per second of audio: a stream of 1 and of 60 minutes",
-        [m for m in measures if m.name.endswith("min")],
-        results,
-    )
+    panels, height = growth_panels(results, GAP, top, GAP)
+    parts += panels
+    top += height
     style = f"text{{font:12px system-ui,sans-serif;fill:{INK}}}.t{{font-weight:600;font-size:13px}}.v{{font-size:11px}}"
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {top}" width="{WIDTH}" height="{top}">'
@@ -69,16 +59,6 @@ def _bars(results: Results, measure: Measure, figure: Figure) -> list[Bar]:
         for peer in PEERS
         if (spread := results.spread(measure.name, peer.name, figure.key)) is not None
     ]
-
-
-def _growth(parts: list[str], top: int, title: str, measures: Sequence[Measure], results: Results) -> int:
-    bars = [
-        Bar(f"{peer.name}, {measure.figures[0].heading}", spread, peer.ours)
-        for peer in PEERS
-        for measure in measures
-        if (spread := results.spread(measure.name, peer.name, measure.figures[0].key)) is not None
-    ]
-    return _panel(parts, top, title, Figure("cpu_us", "µs/s"), bars)
 
 
 def _panel(parts: list[str], top: int, title: str, figure: Figure, bars: Sequence[Bar]) -> int:

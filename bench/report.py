@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shlex
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -11,8 +12,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from bench.peers import BY_HAND, BY_HAND_AIOHTTP, OFFICIAL, PEERS
-from bench.plan import Figure, Measure
+from bench.plan import GROWTH, Figure, Measure
 from bench.rounds import Results, Spread
+from bench.targets import asked_and_measured
 
 _PACKAGES = (
     "aiohttp", "anyio", "livekit-agents", "livekit-plugins-smallestai", "msgspec", "picows", "smallestai", "trio",
@@ -20,7 +22,7 @@ _PACKAGES = (
 )  # fmt: skip
 _TABLES = (
     ("Cost", ("stt", "stt10", "tts", "streams", "memory", "import")),
-    ("Latency and set-up", ("paced", "speech", "connect", "tls")),
+    ("Latency and set-up", ("paced", "speech", "silence", "defaults", "connect", "tls")),
 )
 _COMPARED = (OFFICIAL, BY_HAND, BY_HAND_AIOHTTP)
 
@@ -29,14 +31,19 @@ def report(
     measures: Sequence[Measure], results: Results, micro: Sequence[str], command: str, loads: str
 ) -> str:
     """Everything that was measured, the missing clients, the machine, and how to repeat it."""
-    lines = ["# Benchmarks", "", *_preface(command, loads)]
+    lines = ["# Benchmarks", ""]
+    if asked := asked_and_measured(results):
+        lines += ["## Asked and measured", "", *asked, ""]
+    lines += _preface(command, loads)
     by_name = {measure.name: measure for measure in measures}
     if any(results.spread(m.name, p.name, f.key) for m in measures for f in m.figures for p in PEERS):
         lines += ["![The figures as bars](benchmarks.svg)", ""]
     for title, names in _TABLES:
         lines += _table(title, [by_name[name] for name in names if name in by_name], results)
     lines += _ratios([by_name[name] for name in ("stt", "tts", "paced") if name in by_name], results)
-    lines += _table("Growth", [m for m in measures if m.name.startswith("growth")], results)
+    growing = [[by_name[name] for point in g.points if (name := g.name(point)) in by_name] for g in GROWTH]
+    for growth, points in zip(GROWTH, growing, strict=True):
+        lines += _table(f"Growth: {growth.title.lower()}", points, results)
     if micro:
         lines += ["## The core alone", "", *micro, ""]
     lines += _missing(results)
@@ -92,7 +99,10 @@ def _table(title: str, measures: Sequence[Measure], results: Results) -> list[st
             rows.append(f"| {peer.name} | " + " | ".join(cells) + " |")
     if not rows:
         return []
-    notes = [f"- {' / '.join(f.heading for f in measure.figures)}: {measure.title}." for measure in measures]
+    explained: dict[str, list[str]] = {}
+    for measure, figure in columns:
+        explained.setdefault(measure.title, []).append(figure.heading)
+    notes = [f"- {' / '.join(headings)}: {title}." for title, headings in explained.items()]
     head = "| client | " + " | ".join(figure.heading for _, figure in columns) + " |"
     return [f"## {title}", "", head, "| --- " * (len(columns) + 1) + "|", *rows, "", *notes, ""]
 
@@ -143,4 +153,4 @@ def _missing(results: Results) -> list[str]:
 
 def command_line() -> str:
     """What was typed."""
-    return " ".join(["python -m bench", *sys.argv[1:]])
+    return shlex.join(["python", "-m", "bench", *sys.argv[1:]])

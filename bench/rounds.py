@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
@@ -17,10 +17,14 @@ from typing import NamedTuple
 from bench.peers import Peer
 from bench.plan import Measure
 from bench.processes import ROOT, core_argument, cores, server
+from bench.targets import named
 
 WORKER_SECONDS = 90
 """No single measurement takes longer, or it counts as failed."""
 
+
+STARTS, LIVEKIT_STARTS = 0.4, 1.7
+"""Seconds until a client's process measures."""
 
 MANY = 5
 """Rounds that make a measurement one of those that come first: the costs that the others are judged by."""
@@ -45,25 +49,62 @@ class Results:
         """Note what a worker said."""
         self._figures.setdefault((measure, peer), {})[number] = figures
 
+    def _values(self, measure: str, peer: str, key: str) -> dict[int, float]:
+        rounds = self._figures.get((measure, peer), {})
+        return {number: figures[key] for number, figures in rounds.items() if key in figures}
+
     def spread(self, measure: str, peer: str, key: str) -> Spread | None:
         """Of one client's figure; None if it was never taken."""
-        values = [figures[key] for figures in self._figures.get((measure, peer), {}).values()]
+        values = self._values(measure, peer, key).values()
         return Spread(median(values), min(values), max(values)) if values else None
 
-    def ratio(self, measure: str, peer: str, key: str, other: str) -> float | None:
+    def ratio(self, measure: str, peer: str, key: str, other: str, other_measure: str = "") -> float | None:
         """To the other client's figure in the same round, the median of the rounds that have both."""
-        ours, theirs = (self._figures.get((measure, name), {}) for name in (peer, other))
-        ratios = [ours[number][key] / theirs[number][key] for number in ours if number in theirs]
+        ours, theirs = self._values(measure, peer, key), self._values(other_measure or measure, other, key)
+        ratios = [value / theirs[number] for number, value in ours.items() if theirs.get(number)]
         return median(ratios) if ratios else None
 
 
-def run(measures: Sequence[Measure], rounds: int | None, quick: bool, until: float) -> Results:
+class Extent(NamedTuple):
+    """How much of the plan is to be done. rounds: of all instead of each one's own. clients: these alone, if any.
+
+    Left to itself a first round takes all clients, and a further one those that a target is about, if there are any.
+    """
+
+    quick: bool = False
+    rounds: int | None = None
+    clients: Collection[str] = ()
+
+    def rounds_of(self, measure: Measure) -> int:
+        """How often it is taken."""
+        return self.rounds or (1 if self.quick else measure.rounds)
+
+    def peers(self, measure: Measure, number: int) -> list[Peer]:
+        """Whom it is taken of in this round."""
+        peers = measure.peers(self.quick, self.clients)
+        worth = named(measure.name) if number and not self.clients and self.rounds is None else set()
+        return [peer for peer in peers if not worth or peer.name in worth]
+
+    def seconds(self, measures: Sequence[Measure]) -> float:
+        """About how long that takes."""
+        return sum(
+            (
+                measure.takes * (0.5 if self.quick else 1.0)
+                + (LIVEKIT_STARTS if "LiveKit" in peer.name else STARTS)
+            )
+            for measure in measures
+            for number in range(self.rounds_of(measure))
+            for peer in self.peers(measure, number)
+        )
+
+
+def run(measures: Sequence[Measure], extent: Extent, until: float) -> Results:
     """Take the measurements of many rounds first, the others once, and those again as the time allows.
 
-    `rounds` for all instead of each one's own; after `until` on the monotonic clock only first rounds begin.
+    After `until` on the monotonic clock only first rounds begin.
     """
     results = Results()
-    most = {measure.name: rounds or (1 if quick else measure.rounds) for measure in measures}
+    most = {measure.name: extent.rounds_of(measure) for measure in measures}
     many = [measure for measure in measures if measure.rounds >= MANY]
     few = [measure for measure in measures if measure.rounds < MANY]
     with _certificate() as pem:
@@ -71,12 +112,12 @@ def run(measures: Sequence[Measure], rounds: int | None, quick: bool, until: flo
             for number in range(max((most[measure.name] for measure in some), default=0)):
                 for measure in some:
                     if number < most[measure.name] and (number == 0 or monotonic() < until):
-                        _round(measure, number, quick, pem, results)
+                        _round(measure, number, extent, pem, results)
     return results
 
 
-def _round(measure: Measure, number: int, quick: bool, pem: Path | None, results: Results) -> None:
-    peers = [peer for peer in measure.peers(quick) if not peer.missing()]
+def _round(measure: Measure, number: int, extent: Extent, pem: Path | None, results: Results) -> None:
+    peers = extent.peers(measure, number)
     if not peers or (measure.tls and pem is None):
         return
     begun = monotonic()
@@ -87,7 +128,7 @@ def _round(measure: Measure, number: int, quick: bool, pem: Path | None, results
     with server("bench.servers.cheap", *tls, core=there) as url:
         for peer in peers[shift:] + peers[:shift]:
             print(".", end="", file=sys.stderr, flush=True)
-            said = _work(measure, peer, url, quick, here, pem)
+            said = _work(measure, peer, url, extent.quick, here, pem)
             if isinstance(said, str):
                 results.failures[measure.name, peer.name] = said
             else:

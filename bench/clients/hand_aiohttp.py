@@ -47,7 +47,7 @@ class HandAiohttp:
     async def tts(self, url: str, job: TtsJob) -> None:
         """See `Client.tts`."""
         async with self._opened().ws_connect(url + TTS_PATH) as socket:
-            while job.again():
+            while await job.again():
                 await socket.send_str(json.dumps({**REQUEST, "text": job.ask()}))
                 async for message in socket:
                     data = json.loads(message.data)

@@ -85,7 +85,7 @@ class HandPicows:
             lambda: _Lightning(job), ws(url) + TTS_PATH, extra_headers=HEADERS
         )
         assert isinstance(listener, _Lightning)
-        while job.again():
+        while await job.again():
             listener.ended.clear()
             transport.send(WSMsgType.TEXT, messages.encode({**REQUEST, "text": job.ask()}))
             await listener.ended.wait()

@@ -39,7 +39,7 @@ class HandWebsockets:
     async def tts(self, url: str, job: TtsJob) -> None:
         """See `Client.tts`."""
         async with connect(ws(url) + TTS_PATH, additional_headers=HEADERS) as socket:
-            while job.again():
+            while await job.again():
                 await socket.send(json.dumps({**REQUEST, "text": job.ask()}))
                 async for message in socket:
                     data = json.loads(message)

@@ -114,7 +114,7 @@ class HandWsproto:
                 socket.ended.set()
 
         socket.take = take
-        while job.again():
+        while await job.again():
             socket.ended.clear()
             await socket.send(TextMessage(data=messages.encode({**REQUEST, "text": job.ask()}).decode()))
             await socket.ended.wait()

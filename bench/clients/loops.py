@@ -25,7 +25,7 @@ KEY = "sk_bench"
 HEADERS = {"Authorization": f"Bearer {KEY}"}
 STT_PATH = "/pulse/get_text?language=en&encoding=linear16&sample_rate=16000&word_timestamps=true"
 TTS_PATH = "/tts/live"
-REQUEST = {
+REQUEST: dict[str, Any] = {
     "model": "lightning_v3.1_pro",
     "voice_id": "meher",
     "sample_rate": 24000,

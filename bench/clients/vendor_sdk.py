@@ -57,7 +57,7 @@ class VendorSdk:
     async def tts(self, url: str, job: TtsJob) -> None:
         """See `Client.tts`."""
         async with self._opened(url).waves.tts.connect() as socket:
-            while job.again():
+            while await job.again():
                 await socket.synthesize_streaming_tts(TtsRequestMessage(text=job.ask(), **REQUEST))
                 async for message in socket:
                     if message.status == "complete":

@@ -2,15 +2,18 @@
 
 Pulse: an interim for every quarter of a second of audio, a final with words for every two seconds, and one with
 `is_last` when the client closes the stream. A transcript begins with the clock's reading as it is sent.
-Lightning: a text `"300 pieces"` is answered by that many chunks of 0.2 s.
+Lightning: the text `"300 pieces of 0.2 s"` is answered by that many chunks of so much audio and one `complete`,
+which is left out after `"300 pieces of 0.2 s silently"`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import base64
+import logging
 import ssl
 from collections.abc import Callable
+from functools import cache
 from time import monotonic
 
 import msgspec
@@ -30,8 +33,7 @@ INTERIM_EVERY = 5
 FINAL_EVERY = 40
 PACKET_SECONDS = 0.05
 WORDS = ("would", "like", "two", "large", "pizzas", "please")
-PIECE = bytes(9600)
-PIECE_SECONDS = 0.2
+PCM_BYTES_PER_SECOND = 48000
 
 _SAID = " ".join(WORDS)
 INTERIM = (
@@ -49,7 +51,6 @@ LAST = (
     '"is_final":true,"is_last":true}'
 )
 _BEGIN = '{"session_id":"ws_550e","request_id":"task_%d","status":'
-_CHUNK = _BEGIN + '"chunk","data":{"audio":"' + base64.b64encode(PIECE).decode() + '"}}'
 _COMPLETE = _BEGIN + '"complete"}'
 
 
@@ -71,6 +72,13 @@ def final(packets: int) -> bytes:
     begin = end - step * len(WORDS)
     words = ",".join(_WORD % (word, begin + i * step, begin + (i + 1) * step) for i, word in enumerate(WORDS))
     return (FINAL % {"clock": monotonic(), "words": words}).encode()
+
+
+@cache
+def _chunk(seconds: float) -> str:
+    """To be given a request's number."""
+    audio = base64.b64encode(bytes(round(PCM_BYTES_PER_SECOND * seconds))).decode()
+    return _BEGIN + '"chunk","data":{"audio":"' + audio + '"}}'
 
 
 class Pulse(WSListener):
@@ -113,10 +121,12 @@ class Lightning(WSListener):
             self._text += message.text
             if not message.more and self._text.strip():
                 self._requests += 1  # a request's id is its own: what comes for one that ended is dropped
-                chunk = (_CHUNK % self._requests).encode()
-                for _ in range(int(self._text.split()[0])):
+                pieces, _, _, seconds, *rest = self._text.split()
+                chunk = (_chunk(float(seconds)) % self._requests).encode()
+                for _ in range(int(pieces)):
                     transport.send(WSMsgType.TEXT, chunk)
-                transport.send(WSMsgType.TEXT, (_COMPLETE % self._requests).encode())
+                if "silently" not in rest:
+                    transport.send(WSMsgType.TEXT, (_COMPLETE % self._requests).encode())
                 self._text = ""
         elif frame.msg_type == WSMsgType.CLOSE:
             transport.send_close(WSCloseCode.OK)
@@ -130,6 +140,7 @@ def _listener(request: WSUpgradeRequest) -> WSListener:
 
 async def main(pem: str | None) -> None:
     """Serve until the parent ends."""
+    logging.getLogger("picows").setLevel(logging.ERROR)  # it warns of every pause in writing
     context: ssl.SSLContext | None = None
     if pem is not None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
