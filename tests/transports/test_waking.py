@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, cast
+from typing import Any
 
 import anyio
 import pytest
@@ -14,12 +14,11 @@ from loops import EVERY_LOOP, Net, some, until
 from smallest_proto.events import Event
 from smallest_proto.limits import Limits
 from smallest_proto.pulse import PulseOptions, Resumed, StreamEnded, Usage
-from smallest_transports._asyncio_backend import AsyncioStream
 from smallest_transports._backend import Backend, Stream
 from smallest_transports._functions import Functions
 from smallest_transports._pulse import PulseStream
 from smallest_transports._waiters import Waiters
-from sockets import QUICK, Peer
+from sockets import BINARY, QUICK, Peer, transcript
 
 PACKET = bytes(1600)
 QUIET = PulseOptions(heartbeat=None, keepalive_interval=None)
@@ -27,15 +26,25 @@ RESUMING = pytest.mark.parametrize("resume", [True, False])
 
 
 class Counted:
-    """A stream that counts how often a read ends without bytes."""
+    """A stream that counts how often a read ends without bytes, and notes the size of what is sent."""
 
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
+        self.sent: list[int] = []
         self.reading = False
         self.woken = 0
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
+
+    def send(self, data: bytes) -> None:
+        if data:
+            self.sent.append(len(data))
+        self._stream.send(data)
+
+    async def write(self, data: bytes, deadline: float | None) -> None:
+        self.send(data)
+        await self._stream.write(b"", deadline)
 
     async def read(self, deadline: float | None) -> bytes | None:
         self.reading = True
@@ -119,6 +128,7 @@ def test_an_event_that_a_call_causes_is_handed_out_at_once(net: Net, resume: boo
     async def main() -> None:
         async with listened_to(backend, **net.to(url, limits=QUICK), resume=resume) as (stream, events):
             await stream.send_audio(PACKET)
+            await anyio.lowlevel.checkpoint()
             backend.ahead = 6.0  # when usage is reported
             await stream.send_audio(PACKET)
             await until(lambda: events)
@@ -161,41 +171,34 @@ def test_whoever_waits_dials_when_another_asks_for_it(net: Net) -> None:
         net.run(main)
 
 
-@some("asyncio-tcp", "uvloop-tcp")
-def test_what_is_written_in_one_turn_of_the_loop_leaves_together(net: Net) -> None:
+@some("asyncio-tcp", "uvloop-tcp", "anyio-asyncio-tls")
+def test_audio_of_one_turn_of_the_loop_leaves_together(net: Net) -> None:
+    backend = Counting(net.backend)
     heard: list[bytes] = []
 
     async def behave(peer: Peer) -> None:
-        while data := await peer.reader.read(65536):
-            heard.append(data)
+        await peer.accept()
+        while (message := await peer.frame())[0] == BINARY:
+            heard.append(message[1])
+        peer.text(transcript("one", is_last=True))
+        await peer.until_gone()
 
     async def main() -> None:
-        stream = await net.stream_to(url)
-        assert isinstance(stream, AsyncioStream)
-        assert stream._transport is not None
-        written: list[int] = []
-        transport = stream._transport
-
-        class Counting:
-            def __getattr__(self, name: str) -> Any:
-                return getattr(transport, name)
-
-            def write(self, data: bytes) -> None:
-                written.append(len(data))
-                transport.write(data)
-
-        stream._transport = cast(asyncio.Transport, Counting())
-        for _ in range(10):
-            await stream.write(PACKET, None)
-        assert written == []
-        await until(lambda: sum(map(len, heard)) == 10 * len(PACKET))
-        assert written == [10 * len(PACKET)]
-        for _ in range(50):  # more than may wait
-            await stream.write(PACKET, None)
-        assert sum(written) > 60_000
-        await stream.write(b"the end", None)
-        await stream.aclose()  # in the same turn
-        await until(lambda: sum(map(len, heard)) == 60 * len(PACKET) + 7)
+        async with Functions(backend).connect_pulse(QUIET, **net.to(url, limits=QUICK)) as stream:
+            before = len(backend.streams[0].sent)
+            for _ in range(10):
+                await stream.send_audio(PACKET)
+            sent = backend.streams[0].sent
+            assert sent[before:] == []
+            await until(lambda: len(heard) == 10)
+            assert len(sent) == before + 1  # in one piece
+            for _ in range(100):  # more than may wait, and nothing here lets the loop turn
+                await stream.send_audio(PACKET)
+            assert sum(sent[before + 1 :]) > 64_000
+            await stream.end_input()  # writes what is left before what it has to say itself
+            async for _ in stream:
+                pass
+        assert heard == [PACKET] * 110
 
     with net.raw(behave) as url:
         net.run(main)

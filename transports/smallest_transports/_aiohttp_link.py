@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 
 from aiohttp import ClientError, ClientResponse, ClientWebSocketResponse, EofStream, WSMessage, WSMsgType
@@ -18,7 +19,7 @@ from smallest_proto.errors import LocalProtocolError, ProtocolError, ServerError
 from smallest_proto.events import NEED_DATA, Event
 from smallest_proto.wire.redaction import Redactor
 from smallest_transports._aiohttp_errors import why_ended
-from smallest_transports._backend import AT_ONCE, READ_SIZE, Backend
+from smallest_transports._backend import READ_SIZE, Backend
 from smallest_transports._session import Carried
 from smallest_transports._waiters import Waiters
 
@@ -103,9 +104,9 @@ class AiohttpLink:
         while self._unwritable and self._conn.closed is None:
             await self._hear(None)
 
-    async def push(self) -> None:
-        """See `SessionLink.push`."""
-        await self.flush(AT_ONCE)
+    def soon(self, queue: Callable[[], None]) -> bool:
+        """See `SessionLink.soon`."""
+        return False
 
     def wake(self) -> None:
         """See `SessionLink.wake`."""

@@ -26,6 +26,10 @@ class AnyioBackend:
         """See `Backend.sleep`."""
         await anyio.sleep(seconds)
 
+    def soon(self, call: Callable[[], None]) -> bool:
+        """See `Backend.soon`."""
+        return _running().soon(call)
+
     def event(self) -> Event:
         """See `Backend.event`."""
         return anyio.Event()

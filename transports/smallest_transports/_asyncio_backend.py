@@ -16,9 +16,6 @@ from smallest_transports._connect_errors import cannot_connect, too_late
 from smallest_transports._proxy import Proxy
 from smallest_transports._waiters import Waiters
 
-WRITE_SIZE = 64 * 1024
-"""Bytes that wait for the end of the loop's turn at most."""
-
 
 class _Scratch(threading.local):
     """What a loop reads into: it copies the bytes out before it reads from another socket."""
@@ -31,11 +28,7 @@ _scratch = _Scratch()
 
 
 class AsyncioStream(asyncio.BufferedProtocol):
-    """A `Stream`. Also serves accepted connections: give it to `loop.create_server` as the protocol.
-
-    What is written within one turn of the loop leaves with one system call at its end, as it costs several times
-    what is done for it here; only a full `WRITE_SIZE` leaves at once.
-    """
+    """A `Stream`. Also serves accepted connections: give it to `loop.create_server` as the protocol."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -44,8 +37,6 @@ class AsyncioStream(asyncio.BufferedProtocol):
         self._unread_size = 0
         self._ended = False
         self._reading_paused = False
-        self._unwritten: list[bytes] = []
-        self._unwritten_size = 0
         self._writing_paused = False
         self._lost = False
         self._readers = Waiters(self._loop)
@@ -78,7 +69,6 @@ class AsyncioStream(asyncio.BufferedProtocol):
         if exc is not None:  # a write failed, perhaps: what the peer said before it left may not be read yet
             self._unread += _left_in(self._transport)
         self._ended = self._lost = True
-        self._unwritten.clear()
         for waiters in (self._readers, self._writers):
             waiters.wake()
             waiters.close()
@@ -115,34 +105,26 @@ class AsyncioStream(asyncio.BufferedProtocol):
         """See `Stream.wake`."""
         self._readers.wake()
 
-    async def write(self, data: bytes, deadline: float | None) -> None:
-        """See `Stream.write`. All the bytes are taken at once, so a cancelled call only stops waiting."""
+    def send(self, data: bytes) -> None:
+        """See `Stream.send`."""
         if self._transport is None or self._lost or self._transport.is_closing():
             raise ConnectionLost("the connection is gone", status=1006)
         if data:
-            if not self._unwritten:
-                self._loop.call_soon(self._send)
-            self._unwritten.append(data)
-            self._unwritten_size += len(data)
-            if self._unwritten_size > WRITE_SIZE:
-                self._send()
+            self._transport.write(data)
+
+    async def write(self, data: bytes, deadline: float | None) -> None:
+        """See `Stream.write`. A cancelled call only stops waiting."""
+        self.send(data)
         while self._writing_paused and not self._lost:
             if not await self._writers.wait(deadline):
                 break
         if self._lost:
             raise ConnectionLost("the connection is gone", status=1006)
 
-    def _send(self) -> None:
-        if self._unwritten and self._transport is not None and not self._transport.is_closing():
-            self._transport.write(b"".join(self._unwritten))
-        self._unwritten.clear()
-        self._unwritten_size = 0
-
     async def aclose(self) -> None:
         """See `Stream.aclose`."""
         if self._transport is None:
             return
-        self._send()
         if not self._transport.is_closing():
             self._transport.close()
         try:
@@ -182,6 +164,11 @@ class AsyncioBackend:
     async def sleep(self, seconds: float) -> None:
         """See `Backend.sleep`."""
         await asyncio.sleep(seconds)
+
+    def soon(self, call: Callable[[], None]) -> bool:
+        """See `Backend.soon`."""
+        asyncio.get_running_loop().call_soon(call)
+        return True
 
     def event(self) -> asyncio.Event:
         """See `Backend.event`."""

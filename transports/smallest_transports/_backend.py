@@ -38,11 +38,18 @@ class Stream(Protocol):
         """Let a waiting `read` return now, because the deadline it was given may be out of date."""
         ...
 
-    async def write(self, data: bytes, deadline: float | None) -> None:
-        """Write all of it, after what earlier calls wrote; waits while too much is under way, up to the deadline.
+    def send(self, data: bytes) -> None:
+        """Take all of it, to be written behind what earlier calls brought. `clogged` then says whether to wait.
 
-        Takes the bytes before it first waits, so calls keep their order. Raises ConnectionLost once the connection
-        is gone. What a cancelled or overdue call leaves unwritten goes before what later calls bring.
+        Raises ConnectionLost once the connection is gone.
+        """
+        ...
+
+    async def write(self, data: bytes, deadline: float | None) -> None:
+        """`send`, then wait while too much is under way, up to the deadline.
+
+        What a cancelled or overdue call leaves unwritten goes before what later calls bring. Raises ConnectionLost
+        once the connection is gone.
         """
         ...
 
@@ -72,6 +79,10 @@ class Backend(Protocol):
 
     async def sleep(self, seconds: float) -> None:
         """Wait."""
+        ...
+
+    def soon(self, call: Callable[[], None]) -> bool:
+        """Have it called at the end of this turn of the loop, on a loop that has turns. Whether it has."""
         ...
 
     def event(self) -> Event:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Literal, TypeAlias
 
 from smallest_proto.errors import ConnectionLost, LocalProtocolError
@@ -57,13 +59,15 @@ class Link:
         if data:
             await self._write(data, deadline)
 
-    async def push(self) -> None:
-        """See `SessionLink.push`."""
-        data = self.wire.data_to_send()
-        try:
-            await self._stream.write(data, AT_ONCE)
-        except ConnectionLost:
-            await self._lose()
+    def soon(self, queue: Callable[[], None]) -> bool:
+        """See `SessionLink.soon`."""
+
+        def turn() -> None:
+            queue()
+            with suppress(ConnectionLost):  # whoever reads learns of it
+                self._stream.send(self.wire.data_to_send())
+
+        return self.backend.soon(turn)
 
     def wake(self) -> None:
         """See `SessionLink.wake`."""

@@ -26,6 +26,9 @@ from smallest_transports._session import Opener, SessionLink
 SLICE = 5000
 """Milliseconds of audio taken at once: so long may a connection be gone before a sender notices."""
 
+MOST_GATHERED = 64 * 1024
+"""Bytes of audio that wait for the end of the loop's turn."""
+
 
 class ResumingSession:
     """What `Session` is to one connection, for a `PulseSession` and as many as it takes."""
@@ -44,6 +47,9 @@ class ResumingSession:
         self._settings = settings
         self._open = opener
         self._slice = session.options.audio_format.packet_bytes(SLICE)
+        self._width = session.options.audio_format.sample_width
+        self._gathered: list[bytes] = []
+        self._gathered_size = 0
         self._entered = False
         self._links: dict[SessionLink, SessionConnection] = {}
         self._undialled: SessionConnection | None = None
@@ -82,18 +88,18 @@ class ResumingSession:
             await self._unclog()
             self._check_alive()
             await self.ask(partial(self.session.send, command))
-        elif (link := self._flows(command.pcm)) is not None:
-            self.session.send(command, self._backend.now())
-            await link.push()
-            if self._peek() is not NEED_DATA:
-                self._wake()
-        else:
+        elif (link := self._flows(command.pcm)) is None:
             await self._send_slices(command)
+        elif self._gathered or link.soon(self._pour):
+            await self._gather(command.pcm)
+        else:
+            await self._take(command)
         self._check_alive()
 
     async def _send_slices(self, command: Audio) -> None:
         """Between them the sender notices what has happened."""
         pcm = memoryview(checked_audio(command.pcm, self.session.options.audio_format))
+        self._pour()
         while pcm:
             size = await self._room()
             await self._take(Audio(bytes(pcm[:size])))
@@ -101,10 +107,43 @@ class ResumingSession:
 
     def _flows(self, pcm: object) -> SessionLink | None:
         """The only connection, if it takes this audio as it is, and without waiting for anything."""
-        if len(self._links) != 1 or not isinstance(pcm, bytes) or len(pcm) > self._slice:
+        if (
+            len(self._links) != 1
+            or not isinstance(pcm, bytes)
+            or not 0 < len(pcm) <= self._slice
+            or len(pcm) % self._width
+            or self.session.room is not None
+        ):
             return None
         link = next(iter(self._links))
-        return link if self.session.room is None and not link.clogged else None
+        return None if link.clogged else link
+
+    async def _gather(self, pcm: bytes) -> None:
+        """Take audio, to be sent at the end of this turn of the loop, or now if it is much.
+
+        A call of the system costs more than everything that is done for a packet here.
+        """
+        self._gathered.append(pcm)
+        self._gathered_size += len(pcm)
+        if self._gathered_size > MOST_GATHERED:
+            self._pour()
+            await self._flush()
+
+    def _pour(self) -> None:
+        """Send what was gathered, as far as the connection: writing it is for whoever calls."""
+        if not self._gathered:
+            return
+        audio = self._gathered[0] if len(self._gathered) == 1 else b"".join(self._gathered)
+        self._gathered.clear()
+        self._gathered_size = 0
+        if self.session.closed is not None:  # in this very turn
+            return
+        self.session.send(Audio(audio), self._backend.now())
+        if len(self._links) != 1:  # another connection may be to hear it since
+            self._unflushed = True
+            self._wake()
+        elif self._peek() is not NEED_DATA:
+            self._wake()
 
     async def _take(self, audio: Audio) -> None:
         self.session.send(audio, self._backend.now())
@@ -137,6 +176,7 @@ class ResumingSession:
         """Have the session change something; `change` is given the time."""
         self._check_entered()
         self._check_alive()
+        self._pour()
         change(self._backend.now())
         await self._flush()
         self._wake()
@@ -159,6 +199,7 @@ class ResumingSession:
 
     async def aclose(self) -> None:
         """Close now, whatever is still under way. Bounded in time; harmless when repeated."""
+        self._pour()
         self.session.close(self._backend.now())
         self._wake()
         try:

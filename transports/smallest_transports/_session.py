@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import TracebackType
 from typing import Generic, Protocol, Self, TypeVar
 
@@ -60,8 +61,11 @@ class SessionLink(Protocol):
     async def flush(self, deadline: float | None = None) -> None:
         """Write what the machine has to say; waits while the peer reads too slowly, up to the deadline."""
 
-    async def push(self) -> None:
-        """`flush`, without waiting, of what changes no deadline: audio. Nobody is woken."""
+    def soon(self, queue: Callable[[], None]) -> bool:
+        """At the end of this turn of the loop call `queue`, then write what it queued, and tell nobody.
+
+        False, and nothing is called, where that cannot be done without waiting.
+        """
 
     def wake(self) -> None:
         """Have a waiting `exchange` look again: there is something for its caller to do."""

@@ -121,15 +121,20 @@ class TlsStream:
         self._wakes += 1
         self._stream.wake()
 
-    async def write(self, data: bytes, deadline: float | None) -> None:
-        """See `Stream.write`."""
+    def send(self, data: bytes) -> None:
+        """See `Stream.send`."""
         view = memoryview(data)
         try:
             while view:
                 view = view[self._tls.write(view) :]
         except SSLError:  # closed, or the peer wants a handshake in mid-stream, which TLS 1.3 has no more
             raise ConnectionLost("the connection is gone", status=1006) from None
-        await self._stream.write(self.ciphertext(), deadline)
+        self._stream.send(self.ciphertext())
+
+    async def write(self, data: bytes, deadline: float | None) -> None:
+        """See `Stream.write`."""
+        self.send(data)
+        await self._stream.write(b"", deadline)
 
     async def aclose(self) -> None:
         """See `Stream.aclose`. The peer is told, and need not answer."""

@@ -97,13 +97,17 @@ class TrioStream:
         for scope in self._readers:
             scope.cancel()
 
-    async def write(self, data: bytes, deadline: float | None) -> None:
-        """See `Stream.write`."""
+    def send(self, data: bytes) -> None:
+        """See `Stream.send`."""
         if self._lost:
             raise ConnectionLost("the connection is gone", status=1006)
         if data:
             self._unwritten.append(memoryview(data))
-        self._send()  # before anything can cancel: a goodbye goes out from a cancelled scope too
+        self._send()
+
+    async def write(self, data: bytes, deadline: float | None) -> None:
+        """See `Stream.write`."""
+        self.send(data)  # before anything can cancel: a goodbye goes out from a cancelled scope too
         if not self._unwritten:
             await trio.lowlevel.checkpoint_if_cancelled()
             await self._give_way()
@@ -167,6 +171,10 @@ class TrioBackend:
     async def sleep(self, seconds: float) -> None:
         """See `Backend.sleep`."""
         await trio.sleep(seconds)
+
+    def soon(self, call: Callable[[], None]) -> bool:
+        """See `Backend.soon`. trio calls nothing that is nobody's task."""
+        return False
 
     def event(self) -> trio.Event:
         """See `Backend.event`."""

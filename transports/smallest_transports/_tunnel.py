@@ -133,6 +133,9 @@ class _Ahead:
     def wake(self) -> None:
         self._stream.wake()
 
+    def send(self, data: bytes) -> None:
+        self._stream.send(data)
+
     async def write(self, data: bytes, deadline: float | None) -> None:
         await self._stream.write(data, deadline)
 

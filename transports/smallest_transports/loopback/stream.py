@@ -86,12 +86,10 @@ class AcceptedStream(AsyncioStream):
             self._transport.pause_reading()
 
     def _hang_up(self) -> None:
-        self._send()
         if self._transport is not None:
             self._transport.close()
 
     def _reset(self) -> None:
-        self._send()
         if self._transport is not None:
             with suppress(OSError, AttributeError):  # closed meanwhile
                 sock = self._transport.get_extra_info("socket")
