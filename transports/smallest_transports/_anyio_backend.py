@@ -26,9 +26,9 @@ class AnyioBackend:
         """See `Backend.sleep`."""
         await anyio.sleep(seconds)
 
-    def soon(self, call: Callable[[], None]) -> bool:
+    def soon(self, call: Callable[[], None], last: float) -> bool:
         """See `Backend.soon`."""
-        return _running().soon(call)
+        return _running().soon(call, last)
 
     def event(self) -> Event:
         """See `Backend.event`."""

@@ -165,7 +165,7 @@ class AsyncioBackend:
         """See `Backend.sleep`."""
         await asyncio.sleep(seconds)
 
-    def soon(self, call: Callable[[], None]) -> bool:
+    def soon(self, call: Callable[[], None], last: float) -> bool:
         """See `Backend.soon`."""
         asyncio.get_running_loop().call_soon(call)
         return True

@@ -81,8 +81,11 @@ class Backend(Protocol):
         """Wait."""
         ...
 
-    def soon(self, call: Callable[[], None]) -> bool:
-        """Have it called at the end of this turn of the loop, on a loop that has turns. Whether it has."""
+    def soon(self, call: Callable[[], None], last: float) -> bool:
+        """Have it called at the end of this turn of the loop. False where that does not pay.
+
+        `last` is when the caller asked before: on some loops it pays for what comes in quick succession only.
+        """
         ...
 
     def event(self) -> Event:

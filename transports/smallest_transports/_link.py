@@ -30,6 +30,7 @@ class Link:
         self._hears_until = math.inf
         self._closing = False
         self._owed = 0
+        self._asked_at = -math.inf
 
     @property
     def finished(self) -> bool:
@@ -67,7 +68,8 @@ class Link:
             with suppress(ConnectionLost):  # whoever reads learns of it
                 self._stream.send(self.wire.data_to_send())
 
-        return self.backend.soon(turn)
+        last, self._asked_at = self._asked_at, self.backend.now()
+        return self.backend.soon(turn, last)
 
     def wake(self) -> None:
         """See `SessionLink.wake`."""

@@ -26,8 +26,8 @@ from smallest_transports._session import Opener, SessionLink
 SLICE = 5000
 """Milliseconds of audio taken at once: so long may a connection be gone before a sender notices."""
 
-MOST_GATHERED = 64 * 1024
-"""Bytes of audio that wait for the end of the loop's turn."""
+MOST_BYTES, MOST_PIECES = 64 * 1024, 50
+"""Audio that waits for the end of the loop's turn."""
 
 
 class ResumingSession:
@@ -125,7 +125,7 @@ class ResumingSession:
         """
         self._gathered.append(pcm)
         self._gathered_size += len(pcm)
-        if self._gathered_size > MOST_GATHERED:
+        if self._gathered_size > MOST_BYTES or len(self._gathered) > MOST_PIECES:
             self._pour()
             await self._flush()
 
