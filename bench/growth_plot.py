@@ -8,13 +8,13 @@ from __future__ import annotations
 from html import escape
 from math import log
 
-from bench.peers import ASYNCIO, FAST_UVLOOP, OFFICIAL, PEERS, TRIO
+from bench.peers import ASYNCIO, FAST, OFFICIAL, PEERS, TRIO
 from bench.plan import GROWTH, Growth
 from bench.rounds import Results
 
 PANEL_WIDTH, PANEL_HEIGHT = 440, 230
 _LEFT, _RIGHT, _TOP, _BOTTOM = 50, 20, 64, 36
-_COLOURS = {OFFICIAL: "#868e96", ASYNCIO: "#0b7285", FAST_UVLOOP: "#e8590c", TRIO: "#6741d9"}
+_COLOURS = {OFFICIAL: "#868e96", ASYNCIO: "#0b7285", FAST: "#e8590c", TRIO: "#6741d9"}
 _OTHERS = "#2b8a3e"
 _RULE = "#dee2e6"
 _IN_A_ROW = 2

@@ -49,8 +49,8 @@ def defaults(peer: str, url: str, streams: int, seconds: float) -> Figures:
     return measured(peer, main)
 
 
-def memory(peer: str, url: str, streams: int) -> Figures:
-    """Resident memory for each stream more, once finals have covered all audio sent."""
+def memory(peer: str, url: str, streams: int, seconds: float) -> Figures:
+    """Resident memory for each stream more, once finals have covered so many seconds of audio, which may be none."""
 
     async def main(client: Client, sleep: Sleep) -> Figures:
         sizes = []
@@ -59,7 +59,7 @@ def memory(peer: str, url: str, streams: int) -> Figures:
             for count in (streams // 5, streams):
                 done = [False] * count
                 for index in range(count):
-                    jobs.append(_Idle(sleep, done, index))
+                    jobs.append(_Idle(sleep, seconds, done, index))
                     start = getattr(group, "start_soon", None) or (
                         lambda call, *given: group.create_task(call(*given))
                     )
@@ -79,10 +79,11 @@ def memory(peer: str, url: str, streams: int) -> Figures:
 
 
 class _Idle(SttJob):
-    """Two seconds of audio, which a final covers, then silence until it is stopped."""
+    """Some audio, which a final covers, then silence until it is stopped."""
 
-    def __init__(self, sleep: Sleep, done: list[bool], index: int) -> None:
-        super().__init__(sleep, 2.0)
+    def __init__(self, sleep: Sleep, seconds: float, done: list[bool], index: int) -> None:
+        super().__init__(sleep, seconds)
+        self._expected = round(4 * seconds)
         self._done = done
         self._index = index
         self._stopped = False
@@ -93,7 +94,7 @@ class _Idle(SttJob):
             return True
         while not self._stopped:
             await self._sleep(0.1)
-            self._done[self._index] = self.transcripts >= 8
+            self._done[self._index] = self.transcripts >= self._expected
         return False
 
     def stop(self) -> None:
@@ -107,6 +108,7 @@ def connect(peer: str, url: str, connections: int) -> Figures:
     async def main(client: Client, sleep: Sleep) -> Figures:
         for _ in range(3):
             await client.stt(url, SttJob(sleep, 0))
+        gc.collect()
         times = []
         before = cpu()
         for _ in range(connections):

@@ -17,7 +17,7 @@ ASYNCIO = "ours: asyncio"
 FAST = "ours: fast"
 FAST_UVLOOP = "ours: fast on uvloop"
 WHOLE_TEXTS = f"{ASYNCIO}, whole texts"
-FAST_WHOLE_TEXTS = f"{FAST_UVLOOP}, whole texts"
+FAST_WHOLE_TEXTS = f"{FAST}, whole texts"
 TRIO = "ours: trio"
 OUR_PLUGIN = "our LiveKit plugin"
 OUR_PLUGIN_FAST = f"{OUR_PLUGIN}, fast"
@@ -60,9 +60,8 @@ def _found(name: str) -> bool:
 
 _ALL = frozenset[str]()
 _TTS = frozenset({"tts", "speech"})
-_STT = frozenset({"stt", "paced", "streams", "memory"})
+_STT = frozenset({"stt", "paced", "streams", "memory", "heard"})
 _MASK_IN_C = ("websockets.speedups",)
-_FAST = "uvloop websockets"
 _LIVEKIT = "'livekit-plugins-smallestai==1.8.9'"
 
 PEERS = (
@@ -113,15 +112,15 @@ PEERS = (
         FAST_UVLOOP,
         "ours:fast_uvloop_client",
         (*_MASK_IN_C, "uvloop"),
-        _FAST,
+        "uvloop websockets",
         "uvloop,smallest_transports.fast",
         ours=True,
     ),
     Peer(
         FAST_WHOLE_TEXTS,
-        "ours:fast_uvloop_segment",
-        (*_MASK_IN_C, "uvloop"),
-        _FAST,
+        "ours:fast_segment",
+        _MASK_IN_C,
+        "websockets",
         ours=True,
         measures=_TTS,
     ),

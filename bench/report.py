@@ -21,7 +21,7 @@ _PACKAGES = (
     "uvloop", "websockets", "wsproto",
 )  # fmt: skip
 _TABLES = (
-    ("Cost", ("stt", "stt10", "tts", "streams", "memory", "import")),
+    ("Cost", ("stt", "stt10", "tts", "streams", "memory", "heard", "import")),
     ("Latency and set-up", ("paced", "speech", "silence", "defaults", "connect", "tls")),
 )
 _COMPARED = (OFFICIAL, BY_HAND, BY_HAND_AIOHTTP)
