@@ -9,8 +9,11 @@ from typing import Any
 
 import anyio
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from loops import EVERY_LOOP, Net, some, until
+from smallest_proto.errors import LocalProtocolError
 from smallest_proto.events import Event
 from smallest_proto.limits import Limits
 from smallest_proto.pulse import PulseOptions, Resumed, StreamEnded, Usage
@@ -195,12 +198,82 @@ def test_audio_of_one_turn_of_the_loop_leaves_together(net: Net) -> None:
             for _ in range(100):  # more than may wait, and nothing here lets the loop turn
                 await stream.send_audio(PACKET)
             assert sum(sent[before + 1 :]) > 64_000
+            assert max(sent) < 70_000
             await stream.end_input()  # writes what is left before what it has to say itself
             async for _ in stream:
                 pass
         assert heard == [PACKET] * 110
 
     with net.raw(behave) as url:
+        net.run(main)
+
+
+CALLS = st.one_of(
+    st.sampled_from([2, 1600, 40_000, 200_000]),  # bytes of audio; the last is more than goes at once
+    st.sampled_from(["finalize", "flush", "turn"]),
+)
+
+
+@some("asyncio-tcp", "asyncio-tls", "trio-tcp", "anyio-trio-tls")
+@settings(max_examples=25, deadline=None)
+@given(calls=st.lists(CALLS, max_size=30))
+def test_what_is_gathered_keeps_its_place_among_the_other_calls(net: Net, calls: list[int | str]) -> None:
+    heard: list[bytes | str] = []
+
+    async def behave(peer: Peer) -> None:
+        await peer.accept()
+        message = await peer.frame()
+        while b"close_stream" not in message[1]:
+            heard.append(message[1] if message[0] == BINARY else "finalize")
+            message = await peer.frame()
+        peer.text(transcript("one", is_last=True))
+        await peer.until_gone()
+
+    async def main() -> list[bytes | str]:
+        called: list[bytes | str] = []
+        async with net.on.connect_pulse(QUIET, **net.to(url, limits=QUICK)) as stream:
+            for number, call in enumerate(calls):
+                if isinstance(call, int):
+                    called.append(bytes([number + 1]) * call)
+                    await stream.send_audio(called[-1])  # type: ignore[arg-type]  # the bytes just made
+                elif call == "turn":
+                    await anyio.lowlevel.checkpoint()
+                else:
+                    await (stream.finalize() if call == "finalize" else stream.flush())
+                    if call == "finalize":
+                        called.append(call)
+            await stream.end_input()
+            async for _ in stream:
+                pass
+        return called
+
+    with net.raw(behave) as url:
+        called = net.run(main)
+    assert joined(heard) == joined(called)
+
+
+def joined(parts: list[bytes | str]) -> list[bytes | str]:
+    """However the audio between two finalizes was cut; a second one in the same place asks for nothing new."""
+    runs: list[bytes | str] = [b""]
+    for part in parts:
+        if isinstance(part, bytes) and isinstance(runs[-1], bytes):
+            runs[-1] += part
+        elif part != runs[-1]:
+            runs.append(part)
+    return runs
+
+
+@EVERY_LOOP
+@pytest.mark.parametrize("pcm", [b"", b"odd", "text"])
+def test_malformed_audio_is_refused_at_once(net: Net, pcm: Any) -> None:
+    async def main() -> None:
+        async with net.on.connect_pulse(QUIET, **net.to(url, limits=QUICK)) as stream:
+            await stream.send_audio(PACKET)
+            with pytest.raises(LocalProtocolError):
+                await stream.send_audio(pcm)
+            await stream.send_audio(PACKET)
+
+    with net.raw(mute) as url:
         net.run(main)
 
 
