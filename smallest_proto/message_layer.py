@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections import deque
 from typing import Literal, Protocol
 
 from smallest_proto.errors import ProtocolError
+from smallest_proto.event_queue import EventQueue
 from smallest_proto.events import NEED_DATA, ConnectionClosed, Event, Need
 from smallest_proto.timers import Timers
 
@@ -65,7 +65,7 @@ class QueuedLayer:
         self._close_requested: tuple[int, str] | None = None
         self._closed: ConnectionClosed | None = None
         self.outbox: list[str | bytes] = []
-        self.events: deque[Event] = deque()
+        self.events = EventQueue()
         self.timers = Timers()
 
     @property

@@ -17,7 +17,6 @@ Whether to dial again, when, what to send and what to tell is the session's; the
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Mapping
 from typing import ClassVar, Literal
 
@@ -25,6 +24,7 @@ import msgspec
 
 from smallest_proto.checks import refuse
 from smallest_proto.errors import LocalProtocolError, ProtocolError
+from smallest_proto.event_queue import EventQueue
 from smallest_proto.events import NEED_DATA, ConnectionClosed, Event, Need, UnknownMessage
 from smallest_proto.limits import Limits
 from smallest_proto.machine import Machine
@@ -84,7 +84,7 @@ class PulseSession:
         self._random = random
         self._machine = Machine(SESSION, SessionState.DIALLING, SESSION_EXTERNAL)
         self._timers = Timers()
-        self._events: deque[Event] = deque()
+        self._events = EventQueue()
         self._feed = Feed(options, policy, self._timers, self._events)
         self._log = self._feed.log
         self._continuity = self._feed.continuity

@@ -195,8 +195,7 @@ class SessionConnection:
             self._owner.heard(self, self._drain(), now)
 
     def _drain(self) -> list[Event]:
-        events = list(self._conn.events)
-        self._conn.events.clear()
+        events = self._conn.events.take_all()
         for event in events:
             if isinstance(event, _FOR_THE_WIRE):
                 self._events.append(event)

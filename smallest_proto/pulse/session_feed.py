@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections import deque
-
 from smallest_proto.errors import LocalProtocolError
-from smallest_proto.events import Event
+from smallest_proto.event_queue import EventQueue
 from smallest_proto.pulse.audio_input import checked_audio
 from smallest_proto.pulse.commands import Audio, ClientCommand, CloseStream, Finalize, Flush, KeepAlive
 from smallest_proto.pulse.continuity import Continuity
@@ -25,7 +23,7 @@ class Feed:
     """The log of a session and its live connection. Works on the timers and the events of its session."""
 
     def __init__(
-        self, options: PulseOptions, policy: ResumePolicy, timers: Timers, events: deque[Event]
+        self, options: PulseOptions, policy: ResumePolicy, timers: Timers, events: EventQueue
     ) -> None:
         self.options = options
         self.live: SessionConnection | None = None

@@ -7,7 +7,6 @@ Bytes in and bytes out, no I/O: the transport writes what `data_to_send` returns
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Literal, TypeAlias
 
@@ -22,6 +21,7 @@ from smallest_proto.errors import (
     RemoteProtocolError,
     ServerError,
 )
+from smallest_proto.event_queue import EventQueue
 from smallest_proto.events import NEED_DATA, ConnectionClosed, Event, Need
 from smallest_proto.limits import Limits
 from smallest_proto.machine import Machine, Table
@@ -68,9 +68,9 @@ class BaseWire(ABC):
         self._timers = Timers()
         self._heartbeat: float | None = None
         self._out: list[bytes] = []
-        self._events: deque[Event] = deque()
+        self._events = EventQueue()
         self._relaying = False
-        self._asked = Detail()
+        self._asked = NOTHING
         self._now = 0.0
 
     @property

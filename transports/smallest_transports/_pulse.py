@@ -30,12 +30,11 @@ from smallest_proto.pulse import (
     SpeechStarted,
     StreamEnded,
     Usage,
-    pulse_request,
 )
 from smallest_proto.pulse.commands import ClientCommand
 from smallest_transports._backend import Backend
 from smallest_transports._connect import ConnectSettings, open_link
-from smallest_transports._resuming import ResumingSession
+from smallest_transports._resuming import ResumingSession, request_for
 from smallest_transports._session import Opener, Session
 
 TranscriptEvent = (
@@ -77,19 +76,16 @@ class PulseStream:
         resume: bool | ResumePolicy = True,
         opener: Opener = open_link,
     ) -> None:
-        request = partial(
-            pulse_request, api_key=settings.api_key, base_url=settings.base_url, headers=settings.headers
-        )
-        first = request(options)
+        request = request_for(options, settings)  # complains of what cannot be asked for
         self._carrier: Session[ClientCommand] | ResumingSession
         if isinstance(resume, ResumePolicy) or (resume and options.audio_format.sample_width):
             policy = resume if isinstance(resume, ResumePolicy) else ResumePolicy()
             session = PulseSession(options, policy=policy, limits=settings.limits, random=random.random)
             self._pulse: PulseConnection | PulseSession = session
-            self._carrier = ResumingSession(backend, session, request, settings, opener)
+            self._carrier = ResumingSession(backend, session, settings, opener)
         else:
             self._pulse = connection = PulseConnection(options, limits=settings.limits)
-            self._carrier = Session(backend, connection, first, settings, opener)
+            self._carrier = Session(backend, connection, request, settings, opener)
         self._ended = False
 
     async def __aenter__(self) -> Self:
@@ -172,7 +168,7 @@ class PulseStream:
 
     async def __anext__(self) -> TranscriptEvent:
         """The next event, waiting for it. Raises what ended the stream, if it ended early."""
-        while not self._ended and (event := await self.next_event()) is not None:
+        while not self._ended and (event := await self._carrier.next_event()) is not None:
             if isinstance(event, ConnectionClosed) and event.error is not None:
                 raise event.error
             self._ended = isinstance(event, StreamEnded)

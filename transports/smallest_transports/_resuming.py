@@ -14,7 +14,7 @@ from typing import Literal, Self
 from smallest_proto.endpoints import UpgradeRequest
 from smallest_proto.errors import ConnectionLost, LocalProtocolError, ProtocolError
 from smallest_proto.events import NEED_DATA, Event, Need
-from smallest_proto.pulse import Audio, PulseOptions, PulseSession
+from smallest_proto.pulse import Audio, PulseOptions, PulseSession, pulse_request
 from smallest_proto.pulse.audio_input import checked_audio
 from smallest_proto.pulse.commands import ClientCommand
 from smallest_proto.pulse.session_connection import SessionConnection
@@ -37,13 +37,11 @@ class ResumingSession:
         self,
         backend: Backend,
         session: PulseSession,
-        request: Callable[[PulseOptions], UpgradeRequest],
         settings: ConnectSettings,
         opener: Opener,
     ) -> None:
         self.session = session
         self._backend = backend
-        self._request = request
         self._settings = settings
         self._open = opener
         self._slice = session.options.audio_format.packet_bytes(SLICE)
@@ -271,7 +269,7 @@ class ResumingSession:
 
     async def _dial(self, connection: SessionConnection) -> None:
         """Dial, and keep what there is going meanwhile. A dial that is cancelled is begun again."""
-        request = self._request(connection.options)
+        request = request_for(connection.options, self._settings)
         failures: list[Exception] = []
 
         async def dial() -> None:
@@ -347,6 +345,13 @@ class ResumingSession:
     def _check_alive(self) -> None:
         if (closed := self.session.closed) is not None and closed.error is not None:
             raise closed.error.with_traceback(None)
+
+
+def request_for(options: PulseOptions, settings: ConnectSettings) -> UpgradeRequest:
+    """What a connection with these options asks for. Raises ValueError."""
+    return pulse_request(
+        options, api_key=settings.api_key, base_url=settings.base_url, headers=settings.headers
+    )
 
 
 def _is_given_up(connection: SessionConnection) -> bool:
