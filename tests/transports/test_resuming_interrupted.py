@@ -58,7 +58,7 @@ def interrupted(stream: PulseStream, n: int | None) -> Interruption:
     carrier = stream._carrier
     assert isinstance(carrier, ResumingSession)
     cut = Interruption(n)
-    carrier._backend = cut.within(carrier._backend)
+    carrier._links.backend = cut.within(carrier._links.backend)
     return cut
 
 

@@ -34,8 +34,9 @@ from smallest_proto.pulse import (
 from smallest_proto.pulse.commands import ClientCommand
 from smallest_transports._backend import Backend
 from smallest_transports._connect import ConnectSettings, open_link
-from smallest_transports._resuming import ResumingSession, request_for
+from smallest_transports._resuming import ResumingSession
 from smallest_transports._session import Opener, Session
+from smallest_transports._session_links import request_for
 
 TranscriptEvent = (
     SpeechStarted
