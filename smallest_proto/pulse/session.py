@@ -123,6 +123,11 @@ class PulseSession:
         return self._log.seconds(self._log.end) - self._log.seconds(self._log.start)
 
     @property
+    def takes_input(self) -> bool:
+        """Whether `send` takes anything: neither the session nor its input has ended."""
+        return self._closed is None and not self._log.input_ended
+
+    @property
     def room(self) -> int | None:
         """Bytes of audio that can be taken before some must be dropped; None while a connection hears it."""
         return self._feed.room
@@ -135,7 +140,7 @@ class PulseSession:
         `KeepAlive` is for the connection there is, and forgotten when there is none. Raises LocalProtocolError,
         with nothing changed, when the session or its input has ended, or for a malformed command.
         """
-        if self._closed is not None or self._log.input_ended:
+        if not self.takes_input:
             what = "the session" if self._closed is not None else "its input"
             raise LocalProtocolError(f"{type(command).__name__} is not allowed any more: {what} has ended")
         self._feed.take(command, now)

@@ -112,7 +112,7 @@ def test_sending_audio_wakes_nobody(net: Net, resume: bool) -> None:
             stream,
             _,
         ):
-            for _ in range(60):
+            for _ in range(20):
                 await stream.send_audio(PACKET)
                 await anyio.lowlevel.checkpoint()
             assert backend.streams[0].reading
@@ -174,7 +174,7 @@ def test_whoever_waits_dials_when_another_asks_for_it(net: Net) -> None:
         net.run(main)
 
 
-@some("asyncio-tcp", "uvloop-tcp", "anyio-asyncio-tls")
+@some("asyncio-tcp", "uvloop-tcp", "anyio-asyncio-tls", "trio-tcp", "anyio-trio-tls")
 def test_audio_of_one_turn_of_the_loop_leaves_together(net: Net) -> None:
     backend = Counting(net.backend)
     heard: list[bytes] = []
@@ -192,9 +192,10 @@ def test_audio_of_one_turn_of_the_loop_leaves_together(net: Net) -> None:
             for _ in range(10):
                 await stream.send_audio(PACKET)
             sent = backend.streams[0].sent
-            assert sent[before:] == []
+            at_once = 1 if "trio" in net.loop else 0  # where the first one does not wait
+            assert len(sent) == before + at_once
             await until(lambda: len(heard) == 10)
-            assert len(sent) == before + 1  # in one piece
+            assert len(sent) == before + at_once + 1  # the others in one piece
             for _ in range(100):  # more than may wait, and nothing here lets the loop turn
                 await stream.send_audio(PACKET)
             assert sum(sent[before + 1 :]) > 64_000

@@ -104,7 +104,7 @@ class AiohttpLink:
         while self._unwritable and self._conn.closed is None:
             await self._hear(None)
 
-    def soon(self, queue: Callable[[], None]) -> bool:
+    def soon(self, queue: Callable[[float], None]) -> bool:
         """See `SessionLink.soon`."""
         return False
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from contextlib import suppress
+from functools import partial
 from typing import Literal, TypeAlias
 
 from smallest_proto.errors import ConnectionLost, LocalProtocolError
@@ -31,6 +31,7 @@ class Link:
         self._closing = False
         self._owed = 0
         self._asked_at = -math.inf
+        self._failed = False
 
     @property
     def finished(self) -> bool:
@@ -39,8 +40,8 @@ class Link:
 
     @property
     def clogged(self) -> bool:
-        """Whether earlier bytes still wait to leave. `room` waits for that."""
-        return self._stream.clogged
+        """Whether earlier bytes still wait to leave, or nobody knows yet that they cannot. `room` sees to both."""
+        return self._failed or self._stream.clogged
 
     async def room(self) -> None:
         """Wait until earlier bytes have left. Await it before queueing what a cancellation must not pile up.
@@ -60,16 +61,23 @@ class Link:
         if data:
             await self._write(data, deadline)
 
-    def soon(self, queue: Callable[[], None]) -> bool:
+    def soon(self, queue: Callable[[float], None]) -> bool:
         """See `SessionLink.soon`."""
-
-        def turn() -> None:
-            queue()
-            with suppress(ConnectionLost):  # whoever reads learns of it
-                self._stream.send(self.wire.data_to_send())
-
         last, self._asked_at = self._asked_at, self.backend.now()
-        return self.backend.soon(turn, last)
+        return self.backend.soon(partial(self._turn, queue, self._asked_at), last)
+
+    def _turn(self, queue: Callable[[float], None], now: float) -> None:
+        queue(now)  # there may be no clock here: anyio's needs a task
+        try:
+            self._stream.send(self.wire.data_to_send())
+        except ConnectionLost:
+            self._failed = True
+        self._hand_over()
+
+    def _hand_over(self) -> None:
+        """Have whoever reads write what could not be written at once: nobody else may be about to."""
+        if self._hearing and self.clogged:
+            self._stream.wake()
 
     def wake(self) -> None:
         """See `SessionLink.wake`."""
@@ -95,8 +103,11 @@ class Link:
             await self._stream.write(data, deadline)
         except ConnectionLost:
             await self._lose()
+        finally:
+            self._hand_over()
 
     async def _lose(self) -> None:
+        self._failed = False
         while rest := await self._stream.read(AT_ONCE):
             self.wire.receive_data(rest, self.backend.now())
         self.wire.receive_eof(self.backend.now())

@@ -29,6 +29,9 @@ _ACCEPTED = (
     "with what is special in a URL percent-encoded in USER and PASSWORD"
 )
 
+_FORGEABLE = {"HTTP_PROXY", "http_proxy"} if os.name == "nt" else {"HTTP_PROXY"}
+"""A CGI script has this from a header of its request. Windows has one variable, however it is spelled."""
+
 
 class Proxy:
     """Where to ask for a tunnel. The repr shows no credentials.
@@ -168,7 +171,6 @@ def _bypassed(host: str, port: int) -> bool:
 def _variable(kind: str) -> tuple[str, str]:
     """The variable that names the proxy of this kind, and its value, "" for none."""
     for name in (f"{kind}_proxy", f"{kind.upper()}_PROXY"):
-        # a CGI script has HTTP_PROXY from a header of its request
-        if name in os.environ and not (name == "HTTP_PROXY" and "REQUEST_METHOD" in os.environ):
+        if name in os.environ and not (name in _FORGEABLE and "REQUEST_METHOD" in os.environ):
             return name, os.environ[name]
     return "", ""

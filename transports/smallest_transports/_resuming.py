@@ -21,7 +21,7 @@ SLICE = 5000
 """Milliseconds of audio taken at once: so long may a connection be gone before a sender notices."""
 
 MOST_BYTES, MOST_PIECES = 64 * 1024, 50
-"""Audio that waits for the end of the loop's turn."""
+"""Of the audio that waits for the end of the loop's turn: as much as this is sent at once."""
 
 
 class ResumingSession:
@@ -79,14 +79,14 @@ class ResumingSession:
         """Have the session change something; `change` is given the time."""
         self._check_entered()
         self._check_alive()
-        self._pour()
+        self._pour(self._backend.now())
         change(self._backend.now())
         await self._links.flush()
         self._links.wake()
 
     async def aclose(self) -> None:
         """Close now, whatever is still under way. Bounded in time; harmless when repeated."""
-        self._pour()
+        self._pour(self._backend.now())
         self.session.close(self._backend.now())
         await self._links.aclose()
 
@@ -96,6 +96,7 @@ class ResumingSession:
         if not isinstance(command, Audio):
             await self._unclog()
             await self.ask(partial(self.session.send, command))
+            await self._unclog()
         elif (link := self._flows(command.pcm)) is None:
             await self._send_slices(command)
         elif self._gathered or link.soon(self._pour):
@@ -111,6 +112,7 @@ class ResumingSession:
             or not 0 < len(pcm) <= self._slice
             or len(pcm) % self._width
             or self.session.room is not None
+            or not self.session.takes_input
         ):
             return None
         link = self._links.only
@@ -123,30 +125,32 @@ class ResumingSession:
         """
         self._gathered.append(pcm)
         self._gathered_size += len(pcm)
-        if self._gathered_size > MOST_BYTES or len(self._gathered) > MOST_PIECES:
-            self._pour()
+        if self._gathered_size >= MOST_BYTES or len(self._gathered) >= MOST_PIECES:
+            self._pour(self._backend.now())
             await self._links.flush()
+            await self._unclog()
 
-    def _pour(self) -> None:
-        """Send what was gathered, as far as the connection: writing it is for whoever calls."""
+    def _pour(self, now: float) -> None:
+        """Give the session what was gathered. Its caller has that written."""
         if not self._gathered:
             return
         audio = self._gathered[0] if len(self._gathered) == 1 else b"".join(self._gathered)
         self._gathered.clear()
         self._gathered_size = 0
-        if self.session.closed is None:  # else it was, in this very turn
-            self.session.send(Audio(audio), self._backend.now())
+        if self.session.takes_input:  # or it has failed in this very turn
+            self.session.send(Audio(audio), now)
             self._links.tell_poured()
 
     async def _take(self, audio: Audio) -> None:
         self.session.send(audio, self._backend.now())
         await self._links.flush()
         self._links.tell()
+        await self._unclog()
 
     async def _send_slices(self, command: Audio) -> None:
         """Between them the sender notices what has happened."""
         pcm = memoryview(checked_audio(command.pcm, self.session.options.audio_format))
-        self._pour()
+        self._pour(self._backend.now())
         while pcm:
             size = await self._room()
             await self._take(Audio(bytes(pcm[:size])))

@@ -61,10 +61,11 @@ class SessionLink(Protocol):
     async def flush(self, deadline: float | None = None) -> None:
         """Write what the machine has to say; waits while the peer reads too slowly, up to the deadline."""
 
-    def soon(self, queue: Callable[[], None]) -> bool:
-        """At the end of this turn of the loop call `queue`, then write what it queued, and tell nobody.
+    def soon(self, queue: Callable[[float], None]) -> bool:
+        """At the end of this turn of the loop call `queue` with the time it is now, then write what it queued.
 
-        False, and nothing is called, where that cannot be done without waiting.
+        False where that does not pay, or cannot be done without waiting: nothing is called then. When the connection
+        is gone by then, it is `clogged`, and `room` tells the machine.
         """
 
     def wake(self) -> None:

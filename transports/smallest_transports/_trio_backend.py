@@ -16,8 +16,8 @@ from smallest_transports._connect_errors import cannot_connect, too_late
 from smallest_transports._proxy import Proxy
 from smallest_transports._trio_dial import dial
 
-AT_ONCE = 20
-"""Calls that need not wait after which one gives way all the same: a second of audio in the usual packets."""
+CALLS_IN_A_ROW = 20
+"""Calls that need not wait after which one gives way all the same; one of `READ_SIZE` bytes always does."""
 
 
 IN_A_ROW = 0.001
@@ -56,7 +56,7 @@ class TrioStream:
         self._readers: set[trio.CancelScope] = set()
         self._ended = False
         self._lost = False
-        self._at_once = 0
+        self._in_a_row = 0
 
     @property
     def clogged(self) -> bool:
@@ -67,7 +67,8 @@ class TrioStream:
         """See `Stream.read`."""
         await trio.lowlevel.checkpoint_if_cancelled()
         if (data := self._received()) is not None:
-            await self._give_way()
+            self.wake()  # what others wait for may stand in these bytes
+            await self._give_way(len(data))
             return data
         with trio.CancelScope(deadline=math.inf if deadline is None else deadline) as scope:
             self._readers.add(scope)
@@ -81,7 +82,7 @@ class TrioStream:
                 self._readers.discard(scope)
         if data is None:
             return b"" if self._ended else None
-        self.wake()  # what others wait for may stand in these bytes
+        self.wake()
         return data
 
     def _received(self) -> bytes | None:
@@ -114,7 +115,7 @@ class TrioStream:
         self.send(data)  # before anything can cancel: a goodbye goes out from a cancelled scope too
         if not self._unwritten:
             await trio.lowlevel.checkpoint_if_cancelled()
-            await self._give_way()
+            await self._give_way(len(data))
             return
         with trio.CancelScope(deadline=math.inf if deadline is None else deadline):
             await self._drain()
@@ -144,11 +145,11 @@ class TrioStream:
         if self._lost:  # another task found out
             raise ConnectionLost("the connection is gone", status=1006)
 
-    async def _give_way(self) -> None:
+    async def _give_way(self, size: int) -> None:
         """Let other tasks run now and then: a turn of trio's loop costs several times what a packet does."""
-        self._at_once += 1
-        if self._at_once == AT_ONCE:
-            self._at_once = 0
+        self._in_a_row += 1
+        if self._in_a_row >= CALLS_IN_A_ROW or size >= READ_SIZE:
+            self._in_a_row = 0
             await trio.lowlevel.cancel_shielded_checkpoint()
 
     async def aclose(self) -> None:

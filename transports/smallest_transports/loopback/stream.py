@@ -82,6 +82,7 @@ class AcceptedStream(AsyncioStream):
         """Read no more bytes; that the client has left may go unnoticed."""
         self._deaf = True
         self._unread.clear()
+        self._unread_size = 0
         if self._transport is not None and not self._transport.is_closing():
             self._transport.pause_reading()
 
