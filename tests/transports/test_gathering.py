@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import anyio
 import pytest
 
 from loops import EVERY_LOOP, EVERY_NET, Net, until
-from smallest_proto.errors import LocalProtocolError
+from smallest_proto.errors import ConnectionLost, LocalProtocolError
 from smallest_proto.pulse import PulseOptions, Resumed, ResumePolicy, StreamEnded
 from smallest_transports import anyio as on_anyio
+from smallest_transports._backend import Backend, Stream
+from smallest_transports._functions import Functions
 from smallest_transports._resuming import ResumingSession
 from sockets import BINARY, QUICK, Peer, transcript
 from sockets import until as until_there
@@ -91,6 +94,62 @@ def test_who_only_sends_learns_that_the_connection_is_lost(net: Net) -> None:
             await stream.end_input()
             assert [event async for event in stream][-1] == StreamEnded(confirmed=True, reason="is_last")
         assert listener.heard[1:] == [600 * len(PACKET)]
+
+    with net.raw(listener.behave) as url:
+        net.run(main)
+
+
+class Broken:
+    """A stream that cannot send any more, and does not say so unless it is given something to send."""
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+        self.broken = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def send(self, data: bytes) -> None:
+        if data and self.broken:
+            raise ConnectionLost("the connection is gone", status=1006)
+        self._stream.send(data)
+
+    async def write(self, data: bytes, deadline: float | None) -> None:
+        self.send(data)
+        await self._stream.write(b"", deadline)
+
+
+class Breakable:
+    """A backend whose connections can be broken."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self.streams: list[Broken] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._backend, name)
+
+    async def connect(self, *given: Any, **named: Any) -> Broken:
+        self.streams.append(Broken(await self._backend.connect(*given, **named)))
+        return self.streams[-1]
+
+
+@EVERY_LOOP
+def test_who_only_sends_goes_on_elsewhere_when_the_stream_has_failed_silently(net: Net) -> None:
+    """As TLS does once a record could not be read."""
+    listener, backend = Listener(), Breakable(net.backend)
+
+    async def main() -> None:
+        async with Functions(backend).connect_pulse(QUIET, **net.to(url, limits=QUICK)) as stream:
+            await stream.send_audio(PACKET)
+            await until(lambda: listener.heard == [len(PACKET)])
+            backend.streams[0].broken = True
+            for _ in range(20):
+                await stream.send_audio(PACKET)
+                await anyio.lowlevel.checkpoint()
+            await stream.end_input()
+            assert [event async for event in stream][-1] == StreamEnded(confirmed=True, reason="is_last")
+        assert listener.heard == [len(PACKET), 21 * len(PACKET)]
 
     with net.raw(listener.behave) as url:
         net.run(main)

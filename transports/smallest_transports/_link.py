@@ -1,4 +1,7 @@
-"""Bytes between a stream and a wire. Runs in the task of whoever sends or iterates: there is no other."""
+"""Bytes between a stream and a wire.
+
+Runs in the task of whoever sends or iterates, or at the end of a turn of the loop: there is no task of its own.
+"""
 
 from __future__ import annotations
 
@@ -99,12 +102,16 @@ class Link:
         return self._event
 
     async def _write(self, data: bytes, deadline: float | None) -> None:
-        try:
-            await self._stream.write(data, deadline)
-        except ConnectionLost:
+        lost = self._failed
+        if not lost:
+            try:
+                await self._stream.write(data, deadline)
+            except ConnectionLost:
+                lost = True
+            finally:
+                self._hand_over()
+        if lost:
             await self._lose()
-        finally:
-            self._hand_over()
 
     async def _lose(self) -> None:
         self._failed = False
