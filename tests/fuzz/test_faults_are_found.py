@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 from unittest import mock
 
@@ -17,6 +17,7 @@ from smallest_proto.message_layer import QueuedLayer
 from smallest_proto.pulse import client as pulse_client
 from smallest_proto.pulse import decode as pulse_decode
 from smallest_proto.pulse.client import ClientEnd
+from smallest_proto.pulse.states import ClientAction
 from smallest_proto.timers import Timers
 from smallest_proto.wire.frames import FrameReader
 from smallest_proto.wire.sse import EventStreamDecoder
@@ -57,10 +58,10 @@ def hoarding(reason: str, data: str | bytes) -> Any:
     return UnknownMessage(reason=reason, data=data * 50)
 
 
-FAULTS: list[tuple[str, Any, str, Callable[..., object]]] = [
+FAULTS: list[tuple[str, Any, str, object]] = [
     ("pulse_messages", pulse_client, "parse", strict),
     ("pulse_messages", QueuedLayer, "finish", twice),
-    ("pulse_messages", ClientEnd, "_wind_up", lambda self, cause: None),
+    ("pulse_messages", ClientEnd, "_do", {**ClientEnd._do, ClientAction.WIND_UP: lambda self, cause: None}),
     ("pulse_messages", Timers, "clear", forgetful),
     ("pulse_server", QueuedLayer, "finish", twice),
     ("lightning_messages", lightning_client, "unknown", hoarding),
@@ -76,7 +77,7 @@ FAULTS: list[tuple[str, Any, str, Callable[..., object]]] = [
 @pytest.mark.parametrize(
     ("name", "owner", "attribute", "fault"), FAULTS, ids=[f"{name}-{a}" for name, _, a, _ in FAULTS]
 )
-def test_found(name: str, owner: Any, attribute: str, fault: Callable[..., object]) -> None:
+def test_found(name: str, owner: Any, attribute: str, fault: object) -> None:
     function = targets.load(name)
 
     def hunt() -> None:
