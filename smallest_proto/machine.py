@@ -66,6 +66,6 @@ class Machine(Generic[S, I, A]):
 
     def step(self, given: I) -> tuple[A, ...]:
         """`check` and `commit` in one go, for inputs that are never refused."""
-        row = self.check(given)
+        row = self.table.get((self.state, given)) or self.check(given)
         self.state = row.state
         return row.actions

@@ -57,31 +57,20 @@ class MessageLayer(Protocol):
 class QueuedLayer:
     """The half of a `MessageLayer` that is the same for every protocol: queues, timers and the wish to close.
 
-    `outbox`, `events`, `timers`, `request_close` and `finish` are for the protocol's own code.
+    heartbeat: seconds of silence after which the byte level pings; None for never.
+    close_requested: close code and reason once this layer wants the WebSocket closed, else None.
+    closed: the last event, from the moment it is emitted, whether or not it was handed out yet.
+
+    All are to be read. `outbox`, `events`, `timers`, `request_close` and `finish` are for the protocol's own code.
     """
 
     def __init__(self, heartbeat: float | None) -> None:
-        self._heartbeat = heartbeat
-        self._close_requested: tuple[int, str] | None = None
-        self._closed: ConnectionClosed | None = None
+        self.heartbeat = heartbeat
+        self.close_requested: tuple[int, str] | None = None
+        self.closed: ConnectionClosed | None = None
         self.outbox: list[str | bytes] = []
         self.events = EventQueue()
         self.timers = Timers()
-
-    @property
-    def heartbeat(self) -> float | None:
-        """Seconds of silence after which the byte level pings; None for never."""
-        return self._heartbeat
-
-    @property
-    def close_requested(self) -> tuple[int, str] | None:
-        """Close code and reason once this layer wants the WebSocket closed, else None."""
-        return self._close_requested
-
-    @property
-    def closed(self) -> ConnectionClosed | None:
-        """The last event, from the moment it is emitted, whether or not it was handed out yet."""
-        return self._closed
 
     def messages_to_send(self) -> list[str | bytes]:
         """The messages to write now, in order: str as text, bytes as binary. Each is handed out once."""
@@ -98,12 +87,12 @@ class QueuedLayer:
 
     def request_close(self, code: int = 1000, reason: str = "") -> None:
         """Ask for the WebSocket to be closed once everything queued is written. The first to ask says why."""
-        if self._close_requested is None:
-            self._close_requested = code, reason
+        if self.close_requested is None:
+            self.close_requested = code, reason
 
     def finish(self, closed: ConnectionClosed) -> None:
         """Emit the last event; no deadline and no message outlives it."""
-        self._closed = closed
+        self.closed = closed
         self.timers.clear()
         self.outbox.clear()
         self.events.append(closed)

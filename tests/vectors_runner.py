@@ -201,14 +201,20 @@ def check(vector: Mapping[str, Any], variant: str, adapter: Adapter) -> None:
 def visits() -> Iterator[set[tuple[int, Enum, Enum]]]:
     """Every row that machines look up while this is open: the table's id, state and input."""
     seen: set[tuple[int, Enum, Enum]] = set()
-    look_up = Machine.check
 
-    def recording(machine: Machine[Any, Any, Any], given: Any) -> Any:
-        row = look_up(machine, given)
-        seen.add((id(machine.table), machine.state, given))
-        return row
+    def recorded(look_up: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+        def recording(machine: Machine[Any, Any, Any], given: Any) -> Any:
+            state = machine.state
+            result = look_up(machine, given)
+            seen.add((id(machine.table), state, given))
+            return result
 
-    with mock.patch.object(Machine, "check", recording):
+        return recording
+
+    with (
+        mock.patch.object(Machine, "check", recorded(Machine.check)),
+        mock.patch.object(Machine, "step", recorded(Machine.step)),
+    ):
         yield seen
 
 

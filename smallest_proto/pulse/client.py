@@ -120,7 +120,7 @@ class ClientEnd:
         self._perform(row, _Cause(now))
 
     def send_checked_audio(self, audio: bytes, now: float) -> None:
-        self._perform(self._machine.check(_AUDIO), _Cause(now, audio=audio))
+        self._step(_AUDIO, _Cause(now, audio))
 
     def receive_open(self, now: float) -> None:
         self._usage.start(now)
@@ -137,36 +137,42 @@ class ClientEnd:
         else:
             given = _MESSAGES[type(parsed)]
         self._heard_anything = True
-        self._perform(self._machine.check(given), _Cause(now, message=parsed, data=message, end="is_last"))
+        self._step(given, _Cause(now, message=parsed, data=message, end="is_last"))
 
     def receive_close(self, code: int, reason: str, now: float, error: ProtocolError | None) -> None:
         clean = code in CLEAN_CLOSES and error is None
         closed = ConnectionClosed(code=code, reason=reason, expected=False, error=error)
         given = ClientInput.CLEAN_CLOSE if clean else ClientInput.BROKEN_CLOSE
-        self._perform(self._machine.check(given), _Cause(now, closed=closed))
+        self._step(given, _Cause(now, closed=closed))
 
     def close(self, now: float) -> None:
-        self._perform(self._machine.check(ClientInput.ABANDON), _Cause(now, end="abandoned"))
+        self._step(ClientInput.ABANDON, _Cause(now, end="abandoned"))
 
     def handle_timeout(self, now: float) -> None:
         for name in self._to.timers.pop_expired(now):
-            given = ClientInput(name)
-            self._perform(self._machine.check(given), _Cause(now, end="drain_timeout"))
+            self._step(ClientInput(name), _Cause(now, end="drain_timeout"))
+
+    def _step(self, given: ClientInput, cause: _Cause) -> None:
+        for action in self._machine.step(given):
+            self._do[action](self, cause)
 
     def _perform(self, row: Row[State, ClientAction], cause: _Cause) -> None:
         for action in self._machine.commit(row):
             self._do[action](self, cause)
 
-    def _queue(self, message: str | bytes, now: float) -> None:
+    def _queue(self, message: str, now: float) -> None:
         self._to.outbox.append(message)
         self._arm_keepalive(now)
 
-    def _queue_audio(self, packet: bytes, now: float) -> None:
-        size = len(packet)
-        self._sent_bytes += size
-        if seconds := self._usage.push(self._format.seconds(size), now):
-            self._report_usage(seconds)
-        self._queue(packet, now)
+    def _queue_audio(self, packets: list[bytes], now: float) -> None:
+        for packet in packets:
+            size = len(packet)
+            self._sent_bytes += size
+            if seconds := self._usage.push(self._format.seconds(size), now):
+                self._report_usage(seconds)
+            self._to.outbox.append(packet)
+        if packets:
+            self._arm_keepalive(now)
 
     def _report_usage(self, seconds: float) -> None:
         if seconds:
@@ -177,12 +183,10 @@ class ClientEnd:
             self._to.timers.set(_KEEPALIVE_DUE, now + self._keepalive)
 
     def _send_audio(self, cause: _Cause) -> None:
-        for packet in self._chunker.push(cause.audio):
-            self._queue_audio(packet, cause.now)
+        self._queue_audio(self._chunker.push(cause.audio), cause.now)
 
     def _send_tail(self, cause: _Cause) -> None:
-        for packet in self._chunker.flush():
-            self._queue_audio(packet, cause.now)
+        self._queue_audio(self._chunker.flush(), cause.now)
         self._report_usage(self._usage.flush(cause.now))
 
     def _send_finalize(self, cause: _Cause) -> None:

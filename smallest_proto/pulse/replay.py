@@ -76,7 +76,7 @@ class ReplayLog:
         return round(seconds * self._rate) * self._width
 
     def append(self, audio: bytes) -> None:
-        """Audio goes on; see `excess`."""
+        """Audio goes on; see `is_full`."""
         self._audio += audio
 
     def mark(self, command: Marker) -> None:
@@ -108,9 +108,14 @@ class ReplayLog:
             self._replay_from = position if exact else max(self._replay_from, position - self._overlap)
         self.forget(min(self._replay_from, self.end))
 
+    @property
+    def is_full(self) -> bool:
+        """Whether more is kept than may be."""
+        return len(self._audio) > self._most
+
     def excess(self) -> int | None:
         """Where the audio would have to begin to be within bounds, None if it is."""
-        if len(self._audio) <= self._most:
+        if not self.is_full:
             return None
         step = self._most // _STEPS
         return self.end - self._most + step - step % self._width

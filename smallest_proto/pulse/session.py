@@ -32,7 +32,7 @@ from smallest_proto.pulse.commands import ClientCommand
 from smallest_proto.pulse.events import FinalTranscript, SpeechEnded, StreamEnded, Usage
 from smallest_proto.pulse.options import PulseOptions
 from smallest_proto.pulse.resume_policy import ResumePolicy
-from smallest_proto.pulse.session_connection import ClosedBy, Owner, SessionConnection
+from smallest_proto.pulse.session_connection import ClosedBy, SessionConnection
 from smallest_proto.pulse.session_ends import ENDS, Attempts, Cause, cause_of
 from smallest_proto.pulse.session_events import MigrationFailed, Reconnecting, Resumed
 from smallest_proto.pulse.session_feed import Feed
@@ -92,9 +92,6 @@ class PulseSession:
         self._to_dial: list[SessionConnection] = []
         self._next: SessionConnection | None = None
         self._closed: ConnectionClosed | None = None
-        self._owner = Owner(
-            self.next_deadline, self.handle_timeout, self._opened, self._heard, self._answered
-        )
         self._dial(Cause(0.0))
 
     @property
@@ -126,6 +123,14 @@ class PulseSession:
     def takes_input(self) -> bool:
         """Whether `send` takes anything: neither the session nor its input has ended."""
         return self._closed is None and not self._log.input_ended
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether audio that is sent now goes straight to a connection: `send` takes it, and `room` is None."""
+        live = self._feed.live
+        return (
+            live is not None and live.closed_by is None and self._closed is None and not self._log.input_ended
+        )
 
     @property
     def room(self) -> int | None:
@@ -275,7 +280,7 @@ class PulseSession:
             self._do[action](self, cause)
 
     def _dial(self, _: Cause) -> None:
-        self._next = SessionConnection(self._owner, self._feed.options, self._limits)
+        self._next = SessionConnection(self, self._feed.options, self._limits)
         self._to_dial.append(self._next)
 
     def _back_off(self, cause: Cause) -> None:

@@ -1,10 +1,9 @@
-"""One connection of a session: a `MessageLayer` towards its wire, and the session's eyes and hands there."""
+"""One connection of a session: a `PulseConnection` towards its wire, and the session's eyes and hands there."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from enum import Enum
-from typing import Literal, NamedTuple
+from typing import Literal, Protocol
 
 import msgspec
 
@@ -32,101 +31,85 @@ class ClosedBy(Enum):
     SESSION = "another connection takes over"
 
 
-class Owner(NamedTuple):
-    """What a connection may ask and tell its session."""
+class Owner(Protocol):
+    """What a connection asks of its session and tells it."""
 
-    next_deadline: Callable[[], float | None]
-    handle_timeout: Callable[[float], None]
-    opened: Callable[[SessionConnection, float], None]
-    heard: Callable[[SessionConnection, list[Event], float], None]
-    answered: Callable[[SessionConnection, int], None]
-    """The server has answered the finalize at this position, and says so."""
+    def next_deadline(self) -> float | None:
+        """When the session has something to do."""
+
+    def handle_timeout(self, now: float) -> None:
+        """Have it done."""
+
+    def _opened(self, connection: SessionConnection, now: float) -> None:
+        """It can be used."""
+
+    def _heard(self, connection: SessionConnection, events: list[Event], now: float) -> None:
+        """It has something to say."""
+
+    def _answered(self, connection: SessionConnection, position: int) -> None:
+        """The server has answered the finalize at this position, and says so."""
 
 
-class SessionConnection:
+class SessionConnection(PulseConnection):
     """Give it to a `WebSocketWire`, or drive it as any `MessageLayer`; `receive_open` is then not optional.
 
     Its events are the session's: take them from `PulseSession.next_event`. `next_event` here has only what
     carries a server's error, for the wire to hide the API key in, and `ConnectionClosed`: drain it, ignore it.
+    What it sends is the session's, too: give commands to `PulseSession.send`.
     `options` are what its request is made from.
     """
 
     def __init__(self, owner: Owner, options: PulseOptions, limits: Limits) -> None:
-        self.options = options
+        super().__init__(options, limits=limits)
         self.sent = 0
         self.last_serial = 0
         self.opened_at: float | None = None
         self.closed_by: ClosedBy | None = None
         self.replay_due: float | None = None
         self._owner = owner
-        self._conn = PulseConnection(options, limits=limits)
-        self._finalizes: list[int] = []
-        self._events: list[Event] = []
+        self._finalizes: list[int] | None = None
+        self._for_the_wire: list[Event] | None = None
 
     # -- towards the wire
 
-    @property
-    def heartbeat(self) -> float | None:
-        """Seconds of silence after which the byte level pings; None for never."""
-        return self._conn.heartbeat
-
-    @property
-    def close_requested(self) -> tuple[int, str] | None:
-        """Close code and reason once the WebSocket is to be closed, or is not to be opened at all."""
-        return self._conn.close_requested
-
-    @property
-    def session_id(self) -> str:
-        """The server's id for this connection, "" until its first message."""
-        return self._conn.session_id
-
-    @property
-    def closed(self) -> ConnectionClosed | None:
-        """How it ended, None while it has not."""
-        return self._conn.closed
-
     def receive_open(self, now: float) -> None:
         """The WebSocket is open."""
-        self._conn.receive_open(now)
+        super().receive_open(now)
         self.opened_at = now
-        self._owner.opened(self, now)
+        self._owner._opened(self, now)
 
     def receive_message(self, message: str | bytes, now: float) -> None:
         """One whole message from the server: str for text, bytes for binary."""
-        outstanding = self._conn.finalizes_outstanding if self._finalizes else 0
-        self._conn.receive_message(message, now)
+        outstanding = self.finalizes_outstanding if self._finalizes else 0
+        self._end.receive_message(message, now)
         self._hand_in(now)
-        if outstanding and self._conn.finalizes_outstanding < outstanding:
+        if outstanding and self.finalizes_outstanding < outstanding:
             self._answered(message)
 
     def receive_close(
         self, code: int, reason: str, now: float, *, error: ProtocolError | None = None
     ) -> None:
         """The WebSocket is gone, or could not be opened: then code 1006, and `error` says why."""
-        self._conn.receive_close(code, reason, now, error=error)
+        super().receive_close(code, reason, now, error=error)
         self._hand_in(now)
 
     def close(self, now: float) -> None:
         """Give up this connection. To the session it is lost: to end that, call the session's `close` first."""
-        self._conn.close(now)
+        super().close(now)
         self._hand_in(now)
-
-    def messages_to_send(self) -> list[str | bytes]:
-        """The messages to write now, in order. Each is handed out once."""
-        return self._conn.messages_to_send()
 
     def next_event(self) -> Event | Literal[Need.DATA]:
         """Nothing for you: see the class."""
-        return self._events.pop(0) if self._events else NEED_DATA
+        return self._for_the_wire.pop(0) if self._for_the_wire else NEED_DATA
 
     def next_deadline(self) -> float | None:
         """When `handle_timeout` has something to do, for this connection or for its session."""
-        own, other = self._conn.next_deadline(), self._owner.next_deadline()
+        own, other = self.timers.next_deadline(), self._owner.next_deadline()
         return other if own is None or (other is not None and other < own) else own
 
     def handle_timeout(self, now: float) -> None:
         """Act on the deadlines that have passed, the session's included. An early call is harmless."""
-        self._conn.handle_timeout(now)
+        super().handle_timeout(now)
         self._hand_in(now)
         self._owner.handle_timeout(now)
 
@@ -139,9 +122,10 @@ class SessionConnection:
 
     def send_audio(self, audio: bytes, now: float) -> None:
         """Audio that was checked, and that follows what was sent."""
-        self._conn.send_checked_audio(audio, now)
+        self.send_checked_audio(audio, now)
         self.sent += len(audio)
-        self._hand_in(now)  # usage
+        if self.events:  # usage
+            self._hand_in(now)
 
     def send_up_to(self, end: int, log: ReplayLog, now: float) -> None:
         """The audio and the marks of the log that it has not got yet, unless it gives its last finals."""
@@ -161,9 +145,9 @@ class SessionConnection:
 
     def _send_mark(self, mark: Mark, now: float) -> None:
         self.last_serial = mark.serial
-        self._conn.send(mark.command, now)
+        self.send(mark.command, now)
         if isinstance(mark.command, Finalize):
-            self._finalizes.append(mark.position)
+            self._finalizes = [*(self._finalizes or ()), mark.position]
         elif isinstance(mark.command, CloseStream):
             self.closed_by = ClosedBy.CALLER
         self._hand_in(now)
@@ -171,32 +155,33 @@ class SessionConnection:
     def keep_alive(self, now: float) -> None:
         """Send a keepalive, unless nothing may be sent any more."""
         if self.closed_by is None:
-            self._conn.send(KeepAlive(), now)
+            self.send(KeepAlive(), now)
 
     def retire(self, now: float, *, ask: bool) -> None:
         """Send no more; ask for the last finals if wanted, unless that was done already."""
         if self.closed_by is None:
             self.closed_by = ClosedBy.SESSION
             if ask:
-                self._conn.send(CloseStream(), now)
+                self.send(CloseStream(), now)
 
     def release(self, now: float) -> list[Event]:
         """Close it if it is open; what it has still to say, which is no transcript."""
-        self._conn.close(now)
+        super().close(now)
         return self._drain()
 
     def _answered(self, message: str | bytes) -> None:
         """Without the mark, it may be a final that was on its way before the finalize [probe stt]."""
         if _flag_decoder.decode(message).from_finalize:
-            self._owner.answered(self, self._finalizes.pop(0))
+            assert self._finalizes
+            self._owner._answered(self, self._finalizes.pop(0))
 
     def _hand_in(self, now: float) -> None:
-        if self._conn.events:
-            self._owner.heard(self, self._drain(), now)
+        if self.events:
+            self._owner._heard(self, self._drain(), now)
 
     def _drain(self) -> list[Event]:
-        events = self._conn.events.take_all()
+        events = self.events.take_all()
         for event in events:
             if isinstance(event, _FOR_THE_WIRE):
-                self._events.append(event)
+                self._for_the_wire = [*(self._for_the_wire or ()), event]
         return events

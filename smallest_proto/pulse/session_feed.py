@@ -82,7 +82,8 @@ class Feed:
         self.log.append(audio)
         if self.live is not None and self.live.up_to_date:
             self.live.send_audio(audio, now)  # it has all that came before: `_pump` would send the same
-        self._stay_within_bounds(now)
+        if self.log.is_full:
+            self._stay_within_bounds(now)
 
     def replay(self, connection: SessionConnection, now: float) -> None:
         """It is live now: send it what no final has covered, at the pace of the policy."""

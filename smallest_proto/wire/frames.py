@@ -278,16 +278,13 @@ class FrameWriter:
             head = _LONG(first, masked | 127, size)
         if not masked:
             return head + payload
-        key = self._key()
-        return head + key + self._mask(payload, key)
-
-    def _key(self) -> bytes:
-        """Four bytes of the system's randomness, never handed out again: unpredictable, as RFC 6455 5.3 wants."""
+        # four bytes of the system's randomness, never handed out again: unpredictable, as RFC 6455 5.3 wants
         if self._used == len(self._pool):
             self._pool, self._used = os.urandom(_POOL_BYTES), 0
         start = self._used
-        self._used = start + _KEY_BYTES
-        return self._pool[start : self._used]
+        self._used = end = start + _KEY_BYTES
+        key = self._pool[start:end]
+        return head + key + self._mask(payload, key)
 
 
 def mask_bytes(payload: bytes, key: bytes) -> bytes:
