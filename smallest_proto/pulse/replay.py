@@ -11,6 +11,7 @@ from typing import NamedTuple, TypeAlias
 
 from smallest_proto.audio import AudioFormat
 from smallest_proto.pulse.commands import CloseStream, Finalize, Flush
+from smallest_proto.pulse.kept_audio import KeptAudio
 
 Marker: TypeAlias = Flush | Finalize | CloseStream
 
@@ -44,7 +45,7 @@ class ReplayLog:
         self._most = min(self.position(keep_seconds), keep_bytes - keep_bytes % self._width)
         self._overlap = self.position(overlap)
         self._near = self.position(_NEAR)
-        self._audio = bytearray()
+        self._audio = KeptAudio()
         self._marks: list[Mark] = []
         self.start = 0
         self.covered = 0
@@ -77,7 +78,7 @@ class ReplayLog:
 
     def append(self, audio: bytes) -> None:
         """Audio goes on; see `is_full`."""
-        self._audio += audio
+        self._audio.append(audio)
 
     def mark(self, command: Marker) -> None:
         """A command stands here. Said twice in one place, it stands once: there is nothing new to ask for."""
@@ -94,7 +95,7 @@ class ReplayLog:
 
     def read(self, begin: int, end: int) -> bytes:
         """The audio between two positions that are kept."""
-        return bytes(self._audio[begin - self.start : end - self.start])
+        return self._audio.read(begin - self.start, end - self.start)
 
     def cover(self, position: int, *, exact: bool = False) -> None:
         """Everything before this position is final now.
@@ -123,7 +124,7 @@ class ReplayLog:
     def forget(self, position: int) -> None:
         """Give up the audio before this position, covered or not; see `take_dropped`."""
         if position > self.start:
-            self._audio = self._audio[position - self.start :]  # deleting would leave its room reserved
+            self._audio.forget(position - self.start)
             self.start = position
         # a mark at the very edge has nothing to ask for any more; the end of the input is never void
         reached = max(self.covered, self.start)

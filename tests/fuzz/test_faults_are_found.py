@@ -35,7 +35,7 @@ def strict(data: str | bytes) -> Any:
 
 
 def twice(self: QueuedLayer, closed: Any) -> None:
-    self._closed = closed
+    self.closed = closed
     self.timers.clear()
     self.outbox.clear()
     self.events.extend((closed, closed))

@@ -104,9 +104,16 @@ class AiohttpLink:
         while self._unwritable and self._conn.closed is None:
             await self._hear(None)
 
-    def soon(self, queue: Callable[[float], None]) -> bool:
+    async def write(self, deadline: float | None = None) -> None:
+        """See `SessionLink.write`."""
+        await self.flush(deadline)
+
+    def soon(self, queue: Callable[[float], None], now: float) -> bool:
         """See `SessionLink.soon`."""
         return False
+
+    def tell(self) -> None:
+        """See `SessionLink.tell`. Every `write` does it."""
 
     def wake(self) -> None:
         """See `SessionLink.wake`."""

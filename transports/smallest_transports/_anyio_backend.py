@@ -26,9 +26,9 @@ class AnyioBackend:
         """See `Backend.sleep`."""
         await anyio.sleep(seconds)
 
-    def soon(self, call: Callable[[], None], last: float) -> bool:
+    def soon(self, call: Callable[[], None]) -> None:
         """See `Backend.soon`."""
-        return _running().soon(call, last)
+        _running().soon(call)
 
     def event(self) -> Event:
         """See `Backend.event`."""

@@ -165,10 +165,9 @@ class AsyncioBackend:
         """See `Backend.sleep`."""
         await asyncio.sleep(seconds)
 
-    def soon(self, call: Callable[[], None], last: float) -> bool:
+    def soon(self, call: Callable[[], None]) -> None:
         """See `Backend.soon`."""
         asyncio.get_running_loop().call_soon(call)
-        return True
 
     def event(self) -> asyncio.Event:
         """See `Backend.event`."""

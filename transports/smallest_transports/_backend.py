@@ -81,11 +81,8 @@ class Backend(Protocol):
         """Wait."""
         ...
 
-    def soon(self, call: Callable[[], None], last: float) -> bool:
-        """Have it called at the end of this turn of the loop. False where that does not pay.
-
-        `last` is when the caller asked before: on some loops it pays for what comes in quick succession only.
-        """
+    def soon(self, call: Callable[[], None]) -> None:
+        """Have it called at the end of this turn of the loop."""
         ...
 
     def event(self) -> Event:

@@ -19,6 +19,9 @@ from smallest_transports._backend import AT_ONCE, READ_SIZE, Backend, Stream
 
 Wire: TypeAlias = WebSocketWire | WebSocketServerWire | HttpWire | HttpServerWire
 
+IN_A_ROW = 0.001
+"""Seconds between two messages of which the second is worth keeping back to the end of the loop's turn."""
+
 
 class Link:
     """One connection, WebSocket or HTTP, over one stream."""
@@ -64,10 +67,18 @@ class Link:
         if data:
             await self._write(data, deadline)
 
-    def soon(self, queue: Callable[[float], None]) -> bool:
+    async def write(self, deadline: float | None = None) -> None:
+        """See `SessionLink.write`."""
+        if data := self.wire.data_to_send():
+            await self._write(data, deadline)
+
+    def soon(self, queue: Callable[[float], None], now: float) -> bool:
         """See `SessionLink.soon`."""
-        last, self._asked_at = self._asked_at, self.backend.now()
-        return self.backend.soon(partial(self._turn, queue, self._asked_at), last)
+        last, self._asked_at = self._asked_at, now
+        if now - last > IN_A_ROW:
+            return False
+        self.backend.soon(partial(self._turn, queue, now))
+        return True
 
     def _turn(self, queue: Callable[[float], None], now: float) -> None:
         queue(now)  # there may be no clock here: anyio's needs a task
@@ -80,6 +91,11 @@ class Link:
     def _hand_over(self) -> None:
         """Have whoever reads write what could not be written at once: nobody else may be about to."""
         if self._hearing and self.clogged:
+            self._stream.wake()
+
+    def tell(self) -> None:
+        """See `SessionLink.tell`."""
+        if self._hearing and self._peek() is not NEED_DATA:
             self._stream.wake()
 
     def wake(self) -> None:

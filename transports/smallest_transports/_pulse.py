@@ -11,7 +11,6 @@ from typing import Self, cast, get_args
 from smallest_proto.errors import LocalProtocolError
 from smallest_proto.events import ConnectionClosed, Event, ServerErrorReceived, UnknownMessage
 from smallest_proto.pulse import (
-    Audio,
     AudioDropped,
     CloseStream,
     Finalize,
@@ -35,8 +34,9 @@ from smallest_proto.pulse.commands import ClientCommand
 from smallest_transports._backend import Backend
 from smallest_transports._connect import ConnectSettings, open_link
 from smallest_transports._resuming import ResumingSession
-from smallest_transports._session import Opener, Session
+from smallest_transports._session import Opener
 from smallest_transports._session_links import request_for
+from smallest_transports._single import SingleConnection
 
 TranscriptEvent = (
     SpeechStarted
@@ -78,7 +78,7 @@ class PulseStream:
         opener: Opener = open_link,
     ) -> None:
         request = request_for(options, settings)  # complains of what cannot be asked for
-        self._carrier: Session[ClientCommand] | ResumingSession
+        self._carrier: SingleConnection | ResumingSession
         if isinstance(resume, ResumePolicy) or (resume and options.audio_format.sample_width):
             policy = resume if isinstance(resume, ResumePolicy) else ResumePolicy()
             session = PulseSession(options, policy=policy, limits=settings.limits, random=random.random)
@@ -86,7 +86,7 @@ class PulseStream:
             self._carrier = ResumingSession(backend, session, settings, opener)
         else:
             self._pulse = connection = PulseConnection(options, limits=settings.limits)
-            self._carrier = Session(backend, connection, request, settings, opener)
+            self._carrier = SingleConnection(backend, connection, request, settings, opener)
         self._ended = False
 
     async def __aenter__(self) -> Self:
@@ -125,7 +125,7 @@ class PulseStream:
         ended. A cancelled call may have taken all of the audio, none, or (long audio) its beginning; what it took
         is sent once, and in order.
         """
-        await self._carrier.send(Audio(pcm))
+        await self._carrier.send_audio(pcm)
 
     async def flush(self) -> None:
         """Send what is held back for a full packet, and ask for nothing."""

@@ -12,16 +12,13 @@ from smallest_proto.events import NEED_DATA, Event
 from smallest_proto.pulse import Audio, PulseSession
 from smallest_proto.pulse.audio_input import checked_audio
 from smallest_proto.pulse.commands import ClientCommand
-from smallest_transports._backend import Backend
+from smallest_transports._backend import AT_ONCE, Backend
 from smallest_transports._connect import ConnectSettings
-from smallest_transports._session import Opener, SessionLink
+from smallest_transports._session import MOST_BYTES, MOST_PIECES, Opener
 from smallest_transports._session_links import SessionLinks
 
 SLICE = 5000
 """Milliseconds of audio taken at once: so long may a connection be gone before a sender notices."""
-
-MOST_BYTES, MOST_PIECES = 64 * 1024, 50
-"""Of the audio that waits for the end of the loop's turn: as much as this is sent at once."""
 
 
 class ResumingSession:
@@ -93,42 +90,52 @@ class ResumingSession:
     async def send(self, command: ClientCommand) -> None:
         """Send any command. Raises LocalProtocolError, or what ended the session if it has ended."""
         self._check_entered()
-        if not isinstance(command, Audio):
-            await self._unclog()
-            await self.ask(partial(self.session.send, command))
-            await self._unclog()
-        elif (link := self._flows(command.pcm)) is None:
-            await self._send_slices(command)
-        elif self._gathered or link.soon(self._pour):
-            await self._gather(command.pcm)
-        else:
-            await self._take(command)
+        if isinstance(command, Audio):
+            await self.send_audio(command.pcm)
+            return
+        await self._unclog()
+        await self.ask(partial(self.session.send, command))
+        await self._unclog()
         self._check_alive()
 
-    def _flows(self, pcm: object) -> SessionLink | None:
-        """The only connection, if it takes this audio as it is, and without waiting for anything."""
-        if (
-            not isinstance(pcm, bytes)
-            or not 0 < len(pcm) <= self._slice
-            or len(pcm) % self._width
-            or self.session.room is not None
-            or not self.session.takes_input
-        ):
-            return None
-        link = self._links.only
-        return None if link is None or link.clogged else link
+    async def send_audio(self, pcm: bytes) -> None:
+        """As `send`, of `Audio`.
 
-    async def _gather(self, pcm: bytes) -> None:
-        """Take audio, to be sent at the end of this turn of the loop, or now if it is much.
-
-        A call of the system costs more than everything that is done for a packet here.
+        What comes alone is sent at once, what follows it closely is gathered: a call of the system costs more than
+        everything that is done for a packet here.
         """
+        if not self._flows(pcm):
+            await self._send_slices(pcm)
+        elif self._gathered:
+            if self._gather(pcm):
+                self._pour(self._backend.now())
+                await self._links.flush()
+                await self._unclog()
+        elif (link := self._links.only) is None or link.clogged:
+            await self._send_slices(pcm)
+        elif link.soon(self._pour, now := self._backend.now()):
+            self._gather(pcm)
+        else:
+            self.session.send(Audio(pcm), now)
+            await link.write(AT_ONCE)
+            self._links.tell_poured()
+        if self.session.closed is not None:
+            self._check_alive()
+
+    def _flows(self, pcm: object) -> bool:
+        """Whether a connection takes this audio as it is."""
+        return (
+            isinstance(pcm, bytes)
+            and 0 < len(pcm) <= self._slice
+            and not len(pcm) % self._width
+            and self.session.is_heard
+        )
+
+    def _gather(self, pcm: bytes) -> bool:
+        """Take audio, to be sent at the end of this turn of the loop; whether there is enough to be sent now."""
         self._gathered.append(pcm)
         self._gathered_size += len(pcm)
-        if self._gathered_size >= MOST_BYTES or len(self._gathered) >= MOST_PIECES:
-            self._pour(self._backend.now())
-            await self._links.flush()
-            await self._unclog()
+        return self._gathered_size >= MOST_BYTES or len(self._gathered) >= MOST_PIECES
 
     def _pour(self, now: float) -> None:
         """Give the session what was gathered. Its caller has that written."""
@@ -147,14 +154,15 @@ class ResumingSession:
         self._links.tell()
         await self._unclog()
 
-    async def _send_slices(self, command: Audio) -> None:
+    async def _send_slices(self, pcm: bytes) -> None:
         """Between them the sender notices what has happened."""
-        pcm = memoryview(checked_audio(command.pcm, self.session.options.audio_format))
+        self._check_entered()
+        rest = memoryview(checked_audio(pcm, self.session.options.audio_format))
         self._pour(self._backend.now())
-        while pcm:
+        while rest:
             size = await self._room()
-            await self._take(Audio(bytes(pcm[:size])))
-            pcm = pcm[size:]
+            await self._take(Audio(bytes(rest[:size])))
+            rest = rest[size:]
 
     async def _room(self) -> int:
         """Wait until audio can be taken without giving up any that is kept; how many bytes to take then."""

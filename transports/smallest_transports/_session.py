@@ -15,6 +15,9 @@ from smallest_transports._connect import ConnectSettings
 
 Command = TypeVar("Command", contravariant=True)
 
+MOST_BYTES, MOST_PIECES = 64 * 1024, 50
+"""Of the audio that waits for the end of the loop's turn: as much as this is sent at once."""
+
 
 class Carried(MessageLayer, Protocol):
     """A `MessageLayer` that tells how it ended."""
@@ -61,12 +64,18 @@ class SessionLink(Protocol):
     async def flush(self, deadline: float | None = None) -> None:
         """Write what the machine has to say; waits while the peer reads too slowly, up to the deadline."""
 
-    def soon(self, queue: Callable[[float], None]) -> bool:
-        """At the end of this turn of the loop call `queue` with the time it is now, then write what it queued.
+    async def write(self, deadline: float | None = None) -> None:
+        """As `flush`, for what causes no event and no earlier deadline: whoever waits in `exchange` goes on waiting."""
 
-        False where that does not pay, or cannot be done without waiting: nothing is called then. When the connection
-        is gone by then, it is `clogged`, and `room` tells the machine.
+    def soon(self, queue: Callable[[float], None], now: float) -> bool:
+        """At the end of this turn of the loop call `queue` with `now`, the time it is, then write what it queued.
+
+        False where that does not pay, as for one message alone, or cannot be done without waiting: nothing is called
+        then. When the connection is gone by then, it is `clogged`, and `room` tells the machine.
         """
+
+    def tell(self) -> None:
+        """Wake whoever waits in `exchange` if there is an event for him."""
 
     def wake(self) -> None:
         """Have a waiting `exchange` look again: there is something for its caller to do."""

@@ -46,7 +46,10 @@ class SessionLinks:
     @property
     def only(self) -> SessionLink | None:
         """The connection, when there is one and no other."""
-        return next(iter(self._links)) if len(self._links) == 1 else None
+        if len(self._links) == 1:
+            for link in self._links:
+                return link
+        return None
 
     def peek(self) -> Event | Literal[Need.DATA]:
         """The event that `take` would return."""
@@ -73,19 +76,16 @@ class SessionLinks:
             return
         self._advancing = True
         try:
-            await self._step()
+            self._undialled = self._undialled or self.session.next_connection()
+            if self._undialled is None:
+                await self._exchange()
+            elif not _is_given_up(self._undialled):
+                await self._dial(self._undialled)
+            else:
+                self._undialled = None
         finally:
             self._advancing = False
             self._tell_changed()
-
-    async def _step(self) -> None:
-        self._undialled = self._undialled or self.session.next_connection()
-        if self._undialled is None:
-            await self._exchange()
-        elif not _is_given_up(self._undialled):
-            await self._dial(self._undialled)
-        else:
-            self._undialled = None
 
     async def _exchange(self) -> None:
         """Wait until a connection has something, or the session's deadline has come, and act on that."""
@@ -176,8 +176,8 @@ class SessionLinks:
         if len(self._links) != 1:
             self._unflushed = True
             self.wake()
-        else:
-            self.tell()
+        elif self.peek() is not NEED_DATA:
+            self.wake()
 
     def wake(self) -> None:
         """Have whoever advances look at the session again."""

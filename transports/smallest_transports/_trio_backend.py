@@ -20,10 +20,6 @@ CALLS_IN_A_ROW = 20
 """Calls that need not wait after which one gives way all the same; one of `READ_SIZE` bytes always does."""
 
 
-IN_A_ROW = 0.001
-"""Seconds between two that count as one after the other."""
-
-
 class _Held:
     """Holds a lock, as trio has one task wait for a socket; does not give way to take one that is free."""
 
@@ -177,12 +173,9 @@ class TrioBackend:
         """See `Backend.sleep`."""
         await trio.sleep(seconds)
 
-    def soon(self, call: Callable[[], None], last: float) -> bool:
+    def soon(self, call: Callable[[], None]) -> None:
         """See `Backend.soon`. trio wakes a task of its own for it, by a call of the system."""
-        if trio.current_time() - last > IN_A_ROW:
-            return False
         trio.lowlevel.current_trio_token().run_sync_soon(call)
-        return True
 
     def event(self) -> trio.Event:
         """See `Backend.event`."""
