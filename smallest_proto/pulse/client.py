@@ -52,6 +52,7 @@ _MESSAGES: dict[type, ClientInput] = {
     ServerError: ClientInput.ERROR,
     UnknownMessage: ClientInput.UNKNOWN,
 }
+_NOT_OURS = (*CLIENT_EXTERNAL, *CLIENT_CLOCK)
 _AUDIO = ClientInput.AUDIO
 _TRANSCRIPT, _LAST_TRANSCRIPT = ClientInput.TRANSCRIPT, ClientInput.LAST_TRANSCRIPT
 _KEEPALIVE_DUE, _DRAIN_TIMEOUT = ClientInput.KEEPALIVE_DUE.value, ClientInput.DRAIN_TIMEOUT.value
@@ -79,7 +80,7 @@ class ClientEnd:
         self._limits = limits
         self._format = options.audio_format
         self._keepalive = options.keepalive_seconds
-        self._machine = Machine(CLIENT, State.OPEN, (*CLIENT_EXTERNAL, *CLIENT_CLOCK))
+        self._machine = Machine(CLIENT, State.OPEN, _NOT_OURS)
         self._usage: UsageMeter = UsageMeter()
         self._sent_bytes = 0
         self._offset = 0.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from types import NoneType
 from typing import Literal, get_args
 
@@ -107,7 +108,7 @@ class PulseOptions(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def audio_format(self) -> AudioFormat:
         """Encoding and rate of the audio to send."""
-        return AudioFormat(self.encoding, self.sample_rate)
+        return _audio_format(self.encoding, self.sample_rate)
 
     @property
     def keepalive_seconds(self) -> float | None:
@@ -181,6 +182,8 @@ _CHECKS: dict[str, checks.Check] = {
     "heartbeat": checks.positive,
     "keepalive_interval": checks.at_least(0),
 }
+
+
 _CHECKS |= {
     field.name: checks.boolean
     for field in msgspec.structs.fields(PulseOptions)
@@ -190,3 +193,9 @@ _REQUIRED = {f.name for f in msgspec.structs.fields(PulseOptions) if NoneType no
 _LOCAL = {"endpoint", "extra", "compat", "packet_ms", "heartbeat", "keepalive_interval", "include_raw"}
 WIRE_NAMES = tuple(name for name in PulseOptions.__struct_fields__ if name not in _LOCAL)
 """Every other field stands on the wire under its own name."""
+
+
+@lru_cache(maxsize=64)
+def _audio_format(encoding: Encoding, sample_rate: int) -> AudioFormat:
+    """One for all streams alike."""
+    return AudioFormat(encoding, sample_rate)

@@ -145,7 +145,7 @@ class PulseSession:
         `KeepAlive` is for the connection there is, and forgotten when there is none. Raises LocalProtocolError,
         with nothing changed, when the session or its input has ended, or for a malformed command.
         """
-        if not self.takes_input:
+        if self._closed is not None or self._log.input_ended:
             what = "the session" if self._closed is not None else "its input"
             raise LocalProtocolError(f"{type(command).__name__} is not allowed any more: {what} has ended")
         self._feed.take(command, now)

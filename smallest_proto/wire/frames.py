@@ -46,6 +46,9 @@ _EXTENDED = {126: 2, 127: 8}
 _SHORT, _MEDIUM, _LONG = struct.Struct("!BB").pack, struct.Struct("!BBH").pack, struct.Struct("!BBQ").pack
 """A frame's header, by the form of its length."""
 
+_NONE = bytearray()
+"""Never written to: one for all, where most never need any."""
+
 _KEY_BYTES = 4
 _POOL_BYTES = 64
 """Random bytes asked of the system at once: the call costs the same for a few."""
@@ -80,11 +83,11 @@ class FrameReader(FrameDecoder):
         self._kind: Opcode | None = None
         self._fragments = 0
         self._announced = 0
-        self._parts = bytearray()
+        self._parts = _NONE
         self._data = b""
         self._at = 0
         self._max_whole = self._max_bytes if client else -1  # what a server gets is masked
-        self._begun = bytearray()
+        self._begun = _NONE
         self._missing = 0
 
     def receive_bytes(self, data: bytes) -> None:
@@ -144,7 +147,7 @@ class FrameReader(FrameDecoder):
 
     def _end_begun(self) -> str | bytes:
         """The message that was set aside, now that the rest of it has come."""
-        message, self._begun = self._begun, bytearray()
+        message, self._begun = self._begun, _NONE
         first = message[0]
         del message[: 2 if message[1] < 126 else 4]
         return _utf8(message, "a text message") if first == _TEXT else bytes(message)
@@ -172,6 +175,7 @@ class FrameReader(FrameDecoder):
             return None
         if frame.frame_finished and frame.message_finished:
             return self._finish(payload)
+        self._parts = self._parts or bytearray()
         self._parts += payload
         return None
 
@@ -208,7 +212,7 @@ class FrameReader(FrameDecoder):
         data = bytes(self._parts + last) if self._parts else last
         kind, self._kind = self._kind, None
         self._fragments = self._announced = 0
-        self._parts = bytearray()
+        self._parts = _NONE
         return _utf8(data, "a text message") if kind is Opcode.TEXT else data
 
 

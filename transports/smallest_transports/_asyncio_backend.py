@@ -39,8 +39,7 @@ class AsyncioStream(asyncio.BufferedProtocol):
         self._reading_paused = False
         self._writing_paused = False
         self._lost = False
-        self._readers = Waiters(self._loop)
-        self._writers = Waiters(self._loop)
+        self._waiters = Waiters(self._loop)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Asyncio's call: the connection is up."""
@@ -57,21 +56,20 @@ class AsyncioStream(asyncio.BufferedProtocol):
         if self._unread_size > READ_SIZE and not self._reading_paused and self._transport is not None:
             self._transport.pause_reading()
             self._reading_paused = True
-        self._readers.wake()
+        self._waiters.wake()
 
     def eof_received(self) -> None:
         """Asyncio's call: the peer wrote its last byte. Nothing of these protocols follows it: hang up."""
         self._ended = True
-        self._readers.wake()
+        self._waiters.wake()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Asyncio's call: the connection is gone, well or badly."""
         if exc is not None:  # a write failed, perhaps: what the peer said before it left may not be read yet
             self._unread += _left_in(self._transport)
         self._ended = self._lost = True
-        for waiters in (self._readers, self._writers):
-            waiters.wake()
-            waiters.close()
+        self._waiters.wake()
+        self._waiters.close()
 
     def pause_writing(self) -> None:
         """Asyncio's call: too much is under way."""
@@ -80,7 +78,7 @@ class AsyncioStream(asyncio.BufferedProtocol):
     def resume_writing(self) -> None:
         """Asyncio's call: enough has left."""
         self._writing_paused = False
-        self._writers.wake()
+        self._waiters.wake()
 
     @property
     def clogged(self) -> bool:
@@ -90,7 +88,7 @@ class AsyncioStream(asyncio.BufferedProtocol):
     async def read(self, deadline: float | None) -> bytes | None:
         """See `Stream.read`."""
         if not self._unread and not self._ended:
-            await self._readers.wait(deadline)
+            await self._waiters.wait(deadline)
         if not self._unread:
             return b"" if self._ended else None
         data = self._unread[0] if len(self._unread) == 1 else b"".join(self._unread)
@@ -103,7 +101,7 @@ class AsyncioStream(asyncio.BufferedProtocol):
 
     def wake(self) -> None:
         """See `Stream.wake`."""
-        self._readers.wake()
+        self._waiters.wake()
 
     def send(self, data: bytes) -> None:
         """See `Stream.send`."""
@@ -116,7 +114,7 @@ class AsyncioStream(asyncio.BufferedProtocol):
         """See `Stream.write`. A cancelled call only stops waiting."""
         self.send(data)
         while self._writing_paused and not self._lost:
-            if not await self._writers.wait(deadline):
+            if not await self._waiters.wait(deadline):
                 break
         if self._lost:
             raise ConnectionLost("the connection is gone", status=1006)
@@ -135,7 +133,7 @@ class AsyncioStream(asyncio.BufferedProtocol):
 
     async def _gone(self) -> None:
         deadline = self._loop.time() + CLOSE_TIMEOUT
-        while not self._lost and await self._writers.wait(deadline):
+        while not self._lost and await self._waiters.wait(deadline):
             pass
 
     def abort(self) -> None:

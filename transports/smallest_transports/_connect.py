@@ -69,6 +69,10 @@ class ConnectSettings(msgspec.Struct, frozen=True, kw_only=True):
         return f"ConnectSettings(base_url={self.base_url!r})"
 
 
+_LIMITS = Limits()
+_NO_HEADERS: Mapping[str, str] = {}
+
+
 def settings(**given: Unpack[ConnectOptions]) -> ConnectSettings:
     """Check and fill in what the user gave. Raises ValueError naming the field, or the missing key's variable."""
     if unknown := given.keys() - ConnectOptions.__annotations__.keys():
@@ -80,11 +84,11 @@ def settings(**given: Unpack[ConnectOptions]) -> ConnectSettings:
     return ConnectSettings(
         api_key=find_key(given.get("api_key"), base_url),
         base_url=base_url,
-        headers=dict(given.get("headers") or {}),
+        headers=dict(headers) if (headers := given.get("headers")) else _NO_HEADERS,
         ssl_context=given.get("ssl_context"),
         connect_timeout=given.get("connect_timeout", 10.0),
         proxy=find_proxy(given.get("proxy"), *split_base_url(base_url)[:3]),
-        limits=given.get("limits") or Limits(),
+        limits=given.get("limits") or _LIMITS,
     )
 
 

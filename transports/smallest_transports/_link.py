@@ -6,7 +6,7 @@ Runs in the task of whoever sends or iterates, or at the end of a turn of the lo
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Literal, TypeAlias
 
@@ -86,11 +86,12 @@ class Link:
             self._stream.send(self.wire.data_to_send())
         except ConnectionLost:
             self._failed = True
-        self._hand_over()
+        if self._hearing:
+            self._hand_over()
 
     def _hand_over(self) -> None:
         """Have whoever reads write what could not be written at once: nobody else may be about to."""
-        if self._hearing and self.clogged:
+        if self.clogged:
             self._stream.wake()
 
     def tell(self) -> None:
@@ -125,7 +126,8 @@ class Link:
             except ConnectionLost:
                 lost = True
             finally:
-                self._hand_over()
+                if self._hearing:
+                    self._hand_over()
         if lost:
             await self._lose()
 
@@ -174,27 +176,18 @@ class Link:
         """See `SessionLink.next_deadline`."""
         return self.wire.next_deadline()
 
-    async def exchange(self) -> None:
+    def exchange(self) -> Awaitable[None]:
         """Wait for bytes or for a deadline, act on them, and write what follows. A cancelled call loses nothing.
 
         A peer that does not read keeps us neither from reading nor from the next deadline.
         """
-        clogged = self.clogged
-        if clogged:  # by a call that was cancelled, perhaps: nobody else may be writing it
-            await self.backend.race(self._hear, self.room)
-        else:
-            self._owed = 0
-            await self._hear()
-        self.wire.handle_timeout(self.backend.now())  # a peer that never stops sending must not hold it up
-        data = self.wire.data_to_send()
-        if self._hearing:
-            self._alert()
-        if data:
-            self._owed += len(data) if clogged else 0
-            # answers to pings must not pile up without end
-            await self._write(data, self.wire.next_deadline() if self._owed > READ_SIZE else AT_ONCE)
+        if self.clogged:  # by a call that was cancelled, perhaps: nobody else may be writing it
+            return self.backend.race(self._exchange, self.room)
+        self._owed = 0
+        return self._exchange()
 
-    async def _hear(self) -> None:
+    async def _exchange(self) -> None:
+        clogged = self.clogged
         deadline = self.wire.next_deadline()
         until = math.inf if deadline is None else deadline
         # with several hearers, the one who is least in a hurry is who must learn of an earlier deadline
@@ -204,10 +197,20 @@ class Link:
             data = await self._stream.read(deadline)
         finally:
             self._hearing -= 1
+        now = self.backend.now()
         if data:
-            self.wire.receive_data(data, self.backend.now())
+            self.wire.receive_data(data, now)
         elif data is not None:
-            self.wire.receive_eof(self.backend.now())
+            self.wire.receive_eof(now)
+        if deadline is not None and deadline <= now:  # a peer that never stops sending must not hold it up
+            self.wire.handle_timeout(now)
+        answer = self.wire.data_to_send()
+        if self._hearing:
+            self._alert()
+        if answer:
+            self._owed += len(answer) if clogged else 0
+            # answers to pings must not pile up without end
+            await self._write(answer, self.wire.next_deadline() if self._owed > READ_SIZE else AT_ONCE)
 
     async def aclose(self) -> None:
         """Close the connection, then the stream. Bounded by `Limits.close_timeout`; harmless when repeated."""

@@ -54,6 +54,7 @@ TranscriptEvent = (
 )
 """What iterating over a `PulseStream` yields."""
 
+_POLICY = ResumePolicy()
 _TOLD = frozenset(get_args(TranscriptEvent))
 
 
@@ -80,7 +81,7 @@ class PulseStream:
         request = request_for(options, settings)  # complains of what cannot be asked for
         self._carrier: SingleConnection | ResumingSession
         if isinstance(resume, ResumePolicy) or (resume and options.audio_format.sample_width):
-            policy = resume if isinstance(resume, ResumePolicy) else ResumePolicy()
+            policy = resume if isinstance(resume, ResumePolicy) else _POLICY
             session = PulseSession(options, policy=policy, limits=settings.limits, random=random.random)
             self._pulse: PulseConnection | PulseSession = session
             self._carrier = ResumingSession(backend, session, settings, opener)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Generic, Protocol, Self, TypeVar
 
@@ -58,7 +58,7 @@ class SessionLink(Protocol):
     def next_deadline(self) -> float | None:
         """When the machine, or what carries it, has something to do without being told."""
 
-    async def exchange(self) -> None:
+    def exchange(self) -> Awaitable[None]:
         """Wait for something to happen, or for a deadline, and act on it. A cancelled call loses nothing."""
 
     async def flush(self, deadline: float | None = None) -> None:

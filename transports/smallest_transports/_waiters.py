@@ -18,24 +18,24 @@ class Waiters:
         self._loop = loop
         self._timer: asyncio.TimerHandle | None = None
         self._rings_at = 0.0
-        self._waiting: dict[asyncio.Future[bool], float | None] = {}
+        self._waiting: list[tuple[asyncio.Future[bool], float | None]] = []
 
-    async def wait(self, deadline: float | None) -> bool:
-        """Wait until woken; False when the deadline has come first."""
+    def wait(self, deadline: float | None) -> asyncio.Future[bool]:
+        """To be awaited at once: True when woken, False when the deadline has come first."""
         if deadline is not None:
             self._arm(deadline)
         future: asyncio.Future[bool] = self._loop.create_future()
-        self._waiting[future] = deadline
-        try:
-            return await future
-        finally:
-            del self._waiting[future]
+        if self._waiting:  # some may have been cancelled
+            self._waiting = [waiting for waiting in self._waiting if not waiting[0].done()]
+        self._waiting.append((future, deadline))
+        return future
 
     def wake(self) -> None:
         """End every wait under way."""
-        for future in self._waiting:
+        for future, _ in self._waiting:
             if not future.done():
                 future.set_result(True)
+        self._waiting.clear()
 
     def close(self) -> None:
         """Disarm the timer. Nobody waits here any more."""
@@ -54,7 +54,7 @@ class Waiters:
     def _ring(self) -> None:
         self._timer = None
         later: list[float] = []
-        for future, deadline in self._waiting.items():
+        for future, deadline in self._waiting:
             if deadline is None or future.done():
                 continue
             if deadline > self._rings_at:
