@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
 import anyio
 import pytest
@@ -14,11 +14,14 @@ from hypothesis import strategies as st
 
 from loops import EVERY_LOOP, Net, some, until
 from smallest_proto.errors import LocalProtocolError
-from smallest_proto.events import Event
+from smallest_proto.events import NEED_DATA, Event
 from smallest_proto.limits import Limits
 from smallest_proto.pulse import PulseOptions, Resumed, StreamEnded, Usage
+from smallest_proto.wire import WebSocketWire
+from smallest_transports._asyncio_backend import AsyncioBackend, AsyncioStream
 from smallest_transports._backend import Backend, Stream
 from smallest_transports._functions import Functions
+from smallest_transports._link import Link
 from smallest_transports._pulse import PulseStream
 from smallest_transports._waiters import Waiters
 from sockets import BINARY, QUICK, Peer, transcript
@@ -339,3 +342,69 @@ def test_closing_disarms_the_timer() -> None:
         assert timer.cancelled()
 
     asyncio.run(main())
+
+
+class Machine:
+    """What a `Link` asks of its wire, with a deadline that a test sets."""
+
+    finished = False
+    deadline: float | None = None
+
+    def next_deadline(self) -> float | None:
+        return self.deadline
+
+    def data_to_send(self) -> bytes:
+        return b""
+
+    def next_event(self) -> object:
+        return NEED_DATA
+
+    def handle_timeout(self, now: float) -> None:
+        self.deadline = None
+
+
+def test_an_earlier_deadline_wakes_whoever_would_wait_beyond_it_though_another_waits_for_less() -> None:
+    async def main() -> None:
+        loop, stream, machine = asyncio.get_running_loop(), AsyncioStream(), Machine()
+        link = Link(AsyncioBackend(), stream, cast(WebSocketWire, machine))
+        patient = asyncio.ensure_future(link.exchange())
+        await asyncio.sleep(0)
+        machine.deadline = loop.time() + 60
+        hasty = asyncio.ensure_future(link.exchange())
+        await asyncio.sleep(0)
+        machine.deadline = loop.time() + 3600  # the first one waits for nothing so far
+        await link.flush()
+        async with asyncio.timeout(10):
+            await patient
+            await hasty
+
+    asyncio.run(main())
+
+
+@some("trio-tcp", "anyio-trio-tls")
+@RESUMING
+def test_who_sends_without_end_lets_others_run_on_trio(net: Net, resume: bool) -> None:
+    async def main() -> None:
+        turns = 0
+
+        async def count() -> None:
+            nonlocal turns
+            while True:
+                await anyio.lowlevel.checkpoint()
+                turns += 1
+
+        given = net.to(url, limits=QUICK)
+        async with (
+            net.on.connect_pulse(QUIET, **given, resume=resume) as stream,
+            anyio.create_task_group() as tasks,
+        ):
+            tasks.start_soon(count)
+            await until(lambda: turns)
+            before = turns
+            for _ in range(1000):
+                await stream.send_audio(PACKET)
+            assert turns > before + 5
+            tasks.cancel_scope.cancel()
+
+    with net.raw(mute) as url:
+        net.run(main)

@@ -123,18 +123,21 @@ class TlsStream:
 
     def send(self, data: bytes) -> None:
         """See `Stream.send`."""
+        self._encrypt(data)
+        self._stream.send(self.ciphertext())
+
+    def _encrypt(self, data: bytes) -> None:
         view = memoryview(data)
         try:
             while view:
                 view = view[self._tls.write(view) :]
         except SSLError:  # closed, or the peer wants a handshake in mid-stream, which TLS 1.3 has no more
             raise ConnectionLost("the connection is gone", status=1006) from None
-        self._stream.send(self.ciphertext())
 
     async def write(self, data: bytes, deadline: float | None) -> None:
         """See `Stream.write`."""
-        self.send(data)
-        await self._stream.write(b"", deadline)
+        self._encrypt(data)
+        await self._stream.write(self.ciphertext(), deadline)
 
     async def aclose(self) -> None:
         """See `Stream.aclose`. The peer is told, and need not answer."""
