@@ -38,6 +38,7 @@ _ACCEPTED: Mapping[str, Collection[type]] = {
 """What the caller may send in each `LightningOptions.text_mode`."""
 
 _BLANK = {ClientInput.TEXT: ClientInput.BLANK, ClientInput.SPEECH: ClientInput.BLANK_SPEECH}
+_WITH_TEXT = (SendText, Speak)
 _OPENING = (ClientInput.OPEN_CONTEXT, *_BLANK, *_BLANK.values())
 
 
@@ -61,6 +62,15 @@ def check(
 
     `active` is the open context and `used` the ids that were ever taken.
     """
+    given, text = well_formed(command, options)
+    if given is ClientInput.KEEP_ALIVE:
+        return Asked(given, active)
+    context = _context(getattr(command, "context_id", None), given, options, active, used)
+    return Asked(given, context, text, _message(given, messages, context, text))
+
+
+def well_formed(command: object, options: LightningOptions) -> tuple[ClientInput, str]:
+    """The input that a command is, and its text. Raises LocalProtocolError for what no connection would take."""
     accepted = _ACCEPTED[options.text_mode]
     if type(command) not in accepted:
         raise LocalProtocolError(
@@ -68,18 +78,32 @@ def check(
             + ", ".join(kind.__name__ for kind in accepted)
         )
     given, text = _INPUTS[type(command)], ""
-    if isinstance(command, KeepAlive):
-        return Asked(given, active)
-    if isinstance(command, SendText | Speak):
-        text = command.text
-        if not isinstance(text, str) or not text:
-            raise LocalProtocolError(f"text={text!r}: expected a string with something in it")
+    if isinstance(command, _WITH_TEXT):
+        text = _checked_text(command.text)
         given = given if text.strip() else _BLANK[given]
-    context = _context(getattr(command, "context_id", None), given, options, active, used)
+    context_id = getattr(command, "context_id", None)
+    if context_id is not None and not (isinstance(context_id, str) and CONTEXT_ID.fullmatch(context_id)):
+        raise LocalProtocolError(f"context_id={context_id!r}: expected 8 to 64 ASCII letters and digits")
+    return given, text
+
+
+def _checked_text(text: object) -> str:
+    if not isinstance(text, str) or not text:
+        raise LocalProtocolError(f"text={text!r}: expected a string with something in it")
     try:
-        return Asked(given, context, text, _message(given, messages, context, text))
+        text.encode()
     except UnicodeEncodeError:
         raise LocalProtocolError("text holds half of a surrogate pair: expected valid Unicode") from None
+    return text
+
+
+def same_synthesis(context_id: object, active: str) -> None:
+    """Raise LocalProtocolError for a command that means another synthesis than the active one."""
+    if context_id not in (None, active):
+        raise LocalProtocolError(
+            f"context_id={context_id!r}: {active!r} is active, and a connection carries one synthesis at a "
+            "time; expected that id, or None"
+        )
 
 
 def _context(
@@ -90,15 +114,9 @@ def _context(
     used: Collection[str],
 ) -> Context:
     """The context that a command means: the active one, or one to be opened."""
-    if context_id is not None and not (isinstance(context_id, str) and CONTEXT_ID.fullmatch(context_id)):
-        raise LocalProtocolError(f"context_id={context_id!r}: expected 8 to 64 ASCII letters and digits")
     if active is not None:
-        if context_id in (None, active.context_id):
-            return active
-        raise LocalProtocolError(
-            f"context_id={context_id!r}: {active.context_id!r} is active, and a connection carries one "
-            "synthesis at a time; expected that id, or None"
-        )
+        same_synthesis(context_id, active.context_id)
+        return active
     if context_id in used:
         raise LocalProtocolError(
             f"context_id={context_id!r} has ended; expected an id that was not used before"

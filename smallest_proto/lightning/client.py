@@ -33,12 +33,9 @@ from smallest_proto.message_layer import QueuedLayer
 
 CLEAN_CLOSES = (1000, 1005)
 _IDLE_TIMEOUT = re.compile(r"timed out after .{1,20} seconds? of inactivity", re.IGNORECASE)
-_CONTEXT_TIMERS = (
-    ClientInput.LINGER_OVER.value,
-    ClientInput.SILENCE_OVER.value,
-    ClientInput.FIRST_AUDIO_OVER.value,
-)
-_LINGER_OVER, _SILENCE_OVER, _FIRST_AUDIO_OVER = _CONTEXT_TIMERS
+# at most one of these is armed at any time
+_LINGER_OVER, _SILENCE_OVER = ClientInput.LINGER_OVER.value, ClientInput.SILENCE_OVER.value
+_FIRST_AUDIO_OVER = ClientInput.FIRST_AUDIO_OVER.value
 _KEEP_ALIVE_DUE = ClientInput.KEEP_ALIVE_DUE.value
 _VERDICTS = {
     Verdict.RELEASE: ClientInput.RELEASE,
@@ -72,6 +69,7 @@ class ClientEnd:
         self._used: set[str] = set()
         self._ended = EndedRequests()
         self._keep_alives = 0
+        self._awaited = ""
         self._opened = False
 
     @property
@@ -135,16 +133,15 @@ class ClientEnd:
 
     def _classify(self, frame: Parsed) -> tuple[ClientInput, ProtocolError | None]:
         """Which input of the table a frame is, and the error that it stands for."""
-        context, request_id = self._context, _request_id(frame)
         if isinstance(frame, UnknownMessage):
             return ClientInput.UNKNOWN, None
+        context, request_id = self._context, frame.request_id or ""
         if request_id in self._ended:
             return ClientInput.STRAY, None
         if isinstance(frame, ServerError):
             timed_out = _IDLE_TIMEOUT.search(frame.message)
             return ClientInput.IDLE_ERROR if timed_out else ClientInput.ERROR, frame
-        known = context is not None and context.policy.knows(request_id)
-        if not known and self._answers_keep_alive(frame):
+        if self._keep_alives and isinstance(frame, Complete) and self._answers_keep_alive(request_id):
             return ClientInput.KEEP_ALIVE_ANSWER, None
         if context is not None:
             context.policy.frame(request_id)
@@ -204,16 +201,17 @@ class ClientEnd:
 
     # receiving
 
-    def _answers_keep_alive(self, frame: Parsed) -> bool:
+    def _answers_keep_alive(self, request_id: str) -> bool:
         """A keep-alive may bring a `complete` without audio; it must not end a synthesis [pipecat 1.14]."""
-        if not isinstance(frame, Complete) or not self._keep_alives:
+        if self._context is not None and self._context.policy.knows(request_id):
             return False
         self._keep_alives -= 1
         return True
 
     def _audio(self, cause: _Cause) -> None:
-        frame, context = cause.frame, self._active
+        frame, context = cause.frame, self._context
         assert isinstance(frame, Chunk)
+        assert context is not None
         context.heard = True
         pcm = context.samples.push(frame.audio, frame.request_id)
         self._clock.audio(len(pcm))
@@ -261,13 +259,17 @@ class ClientEnd:
     # ending
 
     def _await_frame(self, cause: _Cause) -> None:
-        if self._active.heard:
+        context = self._context
+        assert context is not None
+        if context.heard:
             self._wait(_SILENCE_OVER, cause.now + self._options.silence_limit)
         else:
             self._wait(_FIRST_AUDIO_OVER, cause.now + self._options.first_audio_timeout)
 
     def _wait(self, over: str, until: float) -> None:
-        self._to.timers.clear(*_CONTEXT_TIMERS)
+        if over is not self._awaited:
+            self._to.timers.clear(self._awaited)
+            self._awaited = over
         self._to.timers.set(over, until)
 
     def _linger(self, cause: _Cause) -> None:
@@ -289,7 +291,7 @@ class ClientEnd:
     def _end_context(self) -> str:
         context, self._context = self._active, None
         self._ended.add(*context.policy.requests)
-        self._to.timers.clear(*_CONTEXT_TIMERS)
+        self._to.timers.clear(self._awaited)
         return context.context_id
 
     def _retire(self, _: _Cause) -> None:

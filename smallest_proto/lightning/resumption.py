@@ -18,9 +18,8 @@ from typing import TypeAlias
 import msgspec
 
 from smallest_proto.errors import LocalProtocolError, ProtocolError, Truncated
-from smallest_proto.lightning.asking import check
+from smallest_proto.lightning.asking import same_synthesis, well_formed
 from smallest_proto.lightning.commands import FinishContext, FlushText, SendText, Speak
-from smallest_proto.lightning.contexts import Context
 from smallest_proto.lightning.events import (
     AudioChunk,
     ContextCancelled,
@@ -28,7 +27,6 @@ from smallest_proto.lightning.events import (
     SpeechResumed,
     WordTimestamp,
 )
-from smallest_proto.lightning.messages import ClientMessages
 from smallest_proto.lightning.options import LightningOptions
 
 SpeechCommand: TypeAlias = SendText | FlushText | FinishContext | Speak
@@ -42,6 +40,8 @@ ROUNDING = 0.02
 
 MAX_ATTEMPTS = 3
 """Fresh connections without a sound from any of them, after which the failure is the user's."""
+
+_LAST_COMMANDS = (FinishContext, Speak)
 
 _TOKEN = re.compile(r"\S+")
 _MARKS = re.compile(r"\W+")
@@ -81,12 +81,12 @@ class ResumableSpeech:
         """Note what the user asks for. Raises LocalProtocolError if no connection would take it."""
         if self._finished:
             raise LocalProtocolError(f"{type(command).__name__} after the end of the text is not allowed")
-        context = Context(self._context_id, self._options)
-        check(command, self._options, ClientMessages(self._options), context, ())
+        _, text = well_formed(command, self._options)
+        same_synthesis(command.context_id, self._context_id)
         self._asked.append(command)
-        self._finished = isinstance(command, FinishContext | Speak)
-        if isinstance(command, SendText | Speak):
-            self._text.append(command.text)
+        self._finished = isinstance(command, _LAST_COMMANDS)
+        if text:
+            self._text.append(text)
 
     @property
     def waiting(self) -> bool:
@@ -106,7 +106,8 @@ class ResumableSpeech:
             self._heard += len(event.pcm)
             self._attempts = 0
             self._events.append(event)
-            self._release_words(self.audio_seconds + ROUNDING)
+            if self._words:
+                self._release_words(self.audio_seconds + ROUNDING)
         elif isinstance(event, WordTimestamp):
             base = self._heard_before / (2 * self._options.sample_rate)
             start, end = event.start + base, event.end + base
