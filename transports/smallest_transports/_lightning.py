@@ -26,10 +26,15 @@ from smallest_proto.lightning import (
 from smallest_proto.lightning.commands import ClientCommand
 from smallest_transports._backend import Backend
 from smallest_transports._connect import ConnectSettings, open_link
-from smallest_transports._session import Opener, Session
+from smallest_transports._session import Opener, Session, SessionLink
 
 SpeechEvent = AudioChunk | WordTimestamp | ContextComplete | ContextCancelled
 """What iterating over a `SpeechContext` yields; the last two end it."""
+
+# as tuples: a union is made anew wherever it is written, and every message asks
+LAST_EVENTS = (ContextComplete, ContextCancelled)
+_OF_A_CONTEXT = (AudioChunk, WordTimestamp, *LAST_EVENTS, ContextFailed)
+_WITH_ERROR = (ServerErrorReceived, ConnectionClosed)
 
 
 class LightningStream(Session[ClientCommand]):
@@ -92,15 +97,16 @@ class LightningStream(Session[ClientCommand]):
         """For the pool: what to iterate over, of a synthesis that a command of its own begins."""
         if self._context is not None:
             self._context.left()
-        self._context = SpeechContext(self, context_id)
+        self._context = SpeechContext(self, self._opened(), context_id)
         return self._context
 
 
 class SpeechContext:
     """One synthesis. Send text and iterate, from two tasks or in turns; iterate until it ends."""
 
-    def __init__(self, stream: LightningStream, context_id: str) -> None:
+    def __init__(self, stream: LightningStream, link: SessionLink, context_id: str) -> None:
         self._stream = stream
+        self._link = link
         self._ended = False
         self.id = context_id
 
@@ -130,21 +136,16 @@ class SpeechContext:
 
     async def __anext__(self) -> SpeechEvent:
         """The next event, waiting for it. Raises what the synthesis failed with; audio before that is sound."""
-        while not self._ended and (event := await self._stream.next_event()) is not None:
-            match event:
-                case (
-                    AudioChunk() | WordTimestamp() | ContextComplete() | ContextCancelled() | ContextFailed()
-                ) if event.context_id != self.id:
-                    pass  # of a context before this one, which was not read to its end
-                case AudioChunk() | WordTimestamp():
-                    return event
-                case ContextComplete() | ContextCancelled():
+        while not self._ended and (event := await self._link.next_event()) is not None:
+            if isinstance(event, _OF_A_CONTEXT):
+                if event.context_id != self.id:
+                    continue  # of a context before this one, which was not read to its end
+                if isinstance(event, ContextFailed):
                     self._ended = True
-                    return event
-                case ContextFailed(error=error) | ServerErrorReceived(error=error):
-                    self._ended = True
-                    raise error
-                case ConnectionClosed(error=error) if error is not None:
-                    self._ended = True
-                    raise error
+                    raise event.error
+                self._ended = isinstance(event, LAST_EVENTS)
+                return event
+            if isinstance(event, _WITH_ERROR) and event.error is not None:
+                self._ended = True
+                raise event.error
         raise StopAsyncIteration

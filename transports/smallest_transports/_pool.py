@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import random
-import secrets
 from contextlib import suppress
 from types import TracebackType
 from typing import NamedTuple, Self, TypeAlias
@@ -18,17 +18,19 @@ from smallest_proto.lightning import (
     FinishContext,
     FlushText,
     LightningOptions,
+    OpenContext,
     ResumableSpeech,
     SendText,
     Speak,
     SpeechResumed,
     WordTimestamp,
 )
+from smallest_proto.lightning.commands import ClientCommand
 from smallest_proto.lightning.resumption import SpeechCommand
 from smallest_transports._backend import Backend
 from smallest_transports._backend import Event as Flag
 from smallest_transports._connect import ConnectSettings, open_link
-from smallest_transports._lightning import LightningStream, SpeechContext
+from smallest_transports._lightning import LAST_EVENTS, LightningStream, SpeechContext
 from smallest_transports._session import Opener
 from smallest_transports._turns import Turns
 
@@ -178,7 +180,7 @@ class LightningPool:
         """End the turn. The connection is kept if it can be used again, else closed."""
         try:
             if not self._closed and kept.stream.reusable and self._fits(kept, self._options):
-                self._idle.append(kept)
+                self._idle.append(_Kept(kept.stream, kept.opened, reused=True))
             else:
                 await kept.stream.aclose()
         finally:
@@ -192,12 +194,13 @@ class LightningPool:
             kept = self._idle.pop()
             alive = False
             try:
-                alive = self._fits(kept, options) and await kept.stream.alive()
+                # one that is about to be closed is still alive, and takes nothing
+                alive = self._fits(kept, options) and await kept.stream.alive() and kept.stream.reusable
             finally:
                 if not alive:
                     await kept.stream.aclose()
             if alive:
-                return kept._replace(reused=True)
+                return kept
         return None
 
     async def _connect(self, options: LightningOptions) -> _Kept:
@@ -217,7 +220,7 @@ class PooledSpeech:
     def __init__(self, pool: LightningPool) -> None:
         self._pool = pool
         self.options = pool.options
-        self.id = secrets.token_hex(6)
+        self.id = os.urandom(6).hex()
         self.reused = False
         """Whether its connection was open before it was asked for."""
         self.waited = 0.0
@@ -225,10 +228,11 @@ class PooledSpeech:
         self._speech = ResumableSpeech(self.options, self.id)
         self._kept: _Kept | None = None
         self._context: SpeechContext | None = None
+        self._opening: tuple[OpenContext, ...] = ()
         self._sender = Turns(pool.backend, 1)
         self._entered = False
-        self._cancelled: Flag = pool.backend.event()
         self._is_cancelled = False
+        self._stopped: Flag | None = None
         self._ended = False
 
     async def __aenter__(self) -> Self:
@@ -276,7 +280,7 @@ class PooledSpeech:
     async def cancel(self) -> None:
         """Stop speaking, as when the user interrupts; iterating then ends in `ContextCancelled`."""
         self._is_cancelled = True
-        self._cancelled.set()
+        self._stop_waiting()
         if self._context is not None and self._kept is not None:
             # it has ended, or its connection has: whoever iterates learns which
             with suppress(ProtocolError):
@@ -286,7 +290,7 @@ class PooledSpeech:
         """Give the connection back, closed if the synthesis has not ended. Harmless when repeated."""
         kept, self._kept = self._kept, None
         self._context, self._ended = None, True
-        self._cancelled.set()
+        self._stop_waiting()
         if kept is not None:
             await self._pool.check_in(kept)
 
@@ -298,7 +302,7 @@ class PooledSpeech:
         """The next event, waiting for it. Raises what the synthesis failed with; audio before that is sound."""
         while not self._ended:
             if (event := self._speech.next_event()) is not None:
-                self._ended = isinstance(event, ContextComplete | ContextCancelled)
+                self._ended = isinstance(event, LAST_EVENTS)
                 return event
             if self._kept is None:
                 raise LocalProtocolError("not connected: use the PooledSpeech with `async with`")
@@ -306,7 +310,7 @@ class PooledSpeech:
                 if (context := self._context) is None:
                     await self._go_on(self._kept)
                 else:
-                    if self._speech.waiting:  # of a call that was cancelled
+                    if self._unsent:  # of a call that was cancelled
                         await self._send()
                     self._speech.receive(await anext(context))
             except StopAsyncIteration:
@@ -335,7 +339,9 @@ class PooledSpeech:
         attempts = self._speech.attempts
         if attempts > 1:
             wait = random.uniform(0.0, 0.25 * 2**attempts)
-            await self._pool.backend.wait(self._cancelled, self._pool.backend.now() + wait)
+            if not self._is_cancelled:
+                self._stopped = self._pool.backend.event()
+                await self._pool.backend.wait(self._stopped, self._pool.backend.now() + wait)
         if not self._is_cancelled and self._kept is kept:
             fresh = await self._pool.replace(kept)
             if self._kept is not kept:  # it was closed meanwhile, and so is the turn
@@ -347,29 +353,37 @@ class PooledSpeech:
         elif self._kept is not None:
             await self._begin(self._kept.stream)
 
+    def _stop_waiting(self) -> None:
+        if self._stopped is not None:
+            self._stopped.set()
+
     async def _begin(self, stream: LightningStream) -> None:
-        if self.options.text_mode == "segment":
-            self._context = stream.begun(self.id)
-        else:
-            self._context = await stream.open_context(self.id)
+        self._context = stream.begun(self.id)
+        self._opening = () if self.options.text_mode == "segment" else (OpenContext(self.id),)
         await self._send()
 
     async def _send(self) -> None:
         """Send what was asked for and is not sent yet. One task at a time does; others wait for their turn."""
         await self._sender.take()
         try:
-            while (context := self._context) is not None and self._kept is not None:
+            while self._unsent and (context := self._context) is not None and self._kept is not None:
                 stream = self._kept.stream
                 await stream.room()
                 if context is not self._context:
                     continue
-                # from here on nothing waits until the command is taken, so none is lost by a cancellation
-                if (command := self._speech.next_command()) is None:
-                    return
+                # from here on nothing waits until the commands are taken, so none is lost by a cancellation
+                commands: list[ClientCommand] = [*self._opening]
+                self._opening = ()
+                while (command := self._speech.next_command()) is not None:
+                    commands.append(command)
                 try:
-                    await stream.send(command)
+                    await stream.send(*commands)
                 except ProtocolError:  # the connection failed: whoever iterates sees to it
                     if context is self._context:
                         return
         finally:
             self._sender.give()
+
+    @property
+    def _unsent(self) -> bool:
+        return bool(self._opening) or self._speech.waiting

@@ -129,13 +129,18 @@ class Session(Generic[Command]):
         """Close."""
         await self.aclose()
 
-    async def send(self, command: Command) -> None:
-        """Send any command. Raises LocalProtocolError, or what ended the connection if it has ended."""
+    async def send(self, *commands: Command) -> None:
+        """Send any command, or several at once. Raises LocalProtocolError, or what ended the connection if it has.
+
+        Of several the first that is refused is the last that is looked at; those before it go with the next call.
+        """
         link = self._opened()
         if link.clogged:  # calls that are cancelled must not pile up what they brought
             await self.room()
         self._check_alive()
-        self._conn.send(command, link.backend.now())
+        now = link.backend.now()
+        for command in commands:
+            self._conn.send(command, now)
         await link.flush()
         self._check_alive()
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
-
 from smallest_proto.errors import LocalProtocolError
 from smallest_transports._backend import Backend, Event
 
@@ -15,7 +13,7 @@ class Turns:
         self._backend = backend
         self._free = limit
         self._limit = limit
-        self._line: deque[Event] = deque()
+        self._line: list[Event] = []
         self._all_free: Event | None = None
         self._closed = False
 
@@ -45,7 +43,7 @@ class Turns:
     def give(self) -> None:
         """End a turn: the first in line has it now."""
         if self._line and not self._closed:
-            self._line.popleft().set()
+            self._line.pop(0).set()
             return
         self._free += 1
         if self._free == self._limit and self._all_free is not None:
