@@ -61,7 +61,7 @@ def _found(name: str) -> bool:
 _ALL = frozenset[str]()
 _TTS = frozenset({"tts", "speech"})
 _STT = frozenset({"stt", "paced", "streams", "memory", "heard"})
-_MASK_IN_C = ("websockets.speedups",)
+_EXTRA_FAST = ("pybase64", "websockets.speedups")
 _LIVEKIT = "'livekit-plugins-smallestai==1.8.9'"
 
 PEERS = (
@@ -107,20 +107,20 @@ PEERS = (
         ours=True,
         measures=_STT | _TTS,
     ),
-    Peer(FAST, "ours:fast_client", _MASK_IN_C, "websockets", "smallest_transports.fast", ours=True),
+    Peer(FAST, "ours:fast_client", _EXTRA_FAST, "pybase64 websockets", "smallest_transports.fast", ours=True),
     Peer(
         FAST_UVLOOP,
         "ours:fast_uvloop_client",
-        (*_MASK_IN_C, "uvloop"),
-        "uvloop websockets",
+        (*_EXTRA_FAST, "uvloop"),
+        "pybase64 uvloop websockets",
         "uvloop,smallest_transports.fast",
         ours=True,
     ),
     Peer(
         FAST_WHOLE_TEXTS,
         "ours:fast_segment",
-        _MASK_IN_C,
-        "websockets",
+        _EXTRA_FAST,
+        "pybase64 websockets",
         ours=True,
         measures=_TTS,
     ),
@@ -160,7 +160,7 @@ PEERS = (
     Peer(
         OUR_PLUGIN_FAST,
         "livekit_plugins:OurPluginFast",
-        ("livekit.plugins.smallest", "livekit.agents", *_MASK_IN_C),
+        ("livekit.plugins.smallest", "livekit.agents", *_EXTRA_FAST),
         "livekit-agents websockets",
         ours=True,
     ),

@@ -17,8 +17,8 @@ from bench.rounds import Results, Spread
 from bench.targets import asked_and_measured
 
 _PACKAGES = (
-    "aiohttp", "anyio", "livekit-agents", "livekit-plugins-smallestai", "msgspec", "picows", "smallestai", "trio",
-    "uvloop", "websockets", "wsproto",
+    "aiohttp", "anyio", "livekit-agents", "livekit-plugins-smallestai", "msgspec", "picows", "pybase64", "smallestai",
+    "trio", "uvloop", "websockets", "wsproto",
 )  # fmt: skip
 _TABLES = (
     ("Cost", ("stt", "stt10", "tts", "streams", "memory", "heard", "import")),

@@ -15,7 +15,7 @@ from smallest_proto.json_text import unknown
 from smallest_proto.lightning.asking import Asked, check
 from smallest_proto.lightning.completion import Verdict
 from smallest_proto.lightning.contexts import Context, EndedRequests
-from smallest_proto.lightning.decode import Chunk, Complete, Parsed, TimedWord, parse
+from smallest_proto.lightning.decode import Base64, Chunk, Complete, Parsed, TimedWord, parse
 from smallest_proto.lightning.events import (
     INVALID_AUDIO,
     AudioChunk,
@@ -59,8 +59,9 @@ class _Cause(msgspec.Struct, frozen=True):
 class ClientEnd:
     """Works on the queues and timers of its `LightningConnection`, which documents every method."""
 
-    def __init__(self, connection: QueuedLayer, options: LightningOptions) -> None:
+    def __init__(self, connection: QueuedLayer, options: LightningOptions, base64: Base64 | None) -> None:
         self._to = connection
+        self._base64 = base64
         self._options = options
         self._messages = ClientMessages(options)
         self._machine = Machine(CLIENT, State.IDLE)
@@ -100,7 +101,7 @@ class ClientEnd:
     def receive_message(self, message: str | bytes, now: float) -> None:
         """See `LightningConnection`."""
         self._opened = True
-        frame = parse(message)
+        frame = parse(message, self._base64)
         given, error = self._classify(frame)
         self._perform(self._machine.check(given), _Cause(now, frame=frame, data=message, error=error))
 

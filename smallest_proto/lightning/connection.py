@@ -6,6 +6,7 @@ from smallest_proto.errors import ProtocolError
 from smallest_proto.events import Role
 from smallest_proto.lightning.client import ClientEnd
 from smallest_proto.lightning.commands import ClientCommand, ServerCommand
+from smallest_proto.lightning.decode import Base64
 from smallest_proto.lightning.options import LightningOptions
 from smallest_proto.lightning.server import ServerEnd
 from smallest_proto.message_layer import QueuedLayer
@@ -25,16 +26,27 @@ class LightningConnection(QueuedLayer):
     Server: `send` takes `SendAudio`, `SendWord`, `SendComplete`, `SendError`. Of the options only
     `idle_timeout` counts, 60 s when None: what to synthesise comes with every message, as `SynthesisSetup`.
     `session_id` goes into every message to the client; choose one for each connection.
+
+    base64: client: what decodes the audio, if you have it faster than msgspec, such as `pybase64.b64decode` with
+        `validate=True`. It takes base64 of RFC 4648 section 4, padded, and raises ValueError for anything else.
     """
 
     def __init__(
-        self, options: LightningOptions, role: Role = Role.CLIENT, *, session_id: str = "ws_1"
+        self,
+        options: LightningOptions,
+        role: Role = Role.CLIENT,
+        *,
+        session_id: str = "ws_1",
+        base64: Base64 | None = None,
     ) -> None:
         super().__init__(options.heartbeat if role is Role.CLIENT else None)
         self.options = options
         self.role = role
         self._end: ClientEnd | ServerEnd
-        self._end = ServerEnd(self, options, session_id) if role is Role.SERVER else ClientEnd(self, options)
+        if role is Role.SERVER:
+            self._end = ServerEnd(self, options, session_id)
+        else:
+            self._end = ClientEnd(self, options, base64)
 
     @property
     def reusable(self) -> bool:

@@ -80,6 +80,28 @@ def test_both_ways_agree(audio: bytes, request_id: str) -> None:
     assert parse(json.dumps(message)) == Chunk(request_id, audio)
 
 
+def by_hand(text: str) -> bytes:
+    return base64.b64decode(text, validate=True)
+
+
+@given(OBJECTS | VALUES)
+def test_with_base64_of_its_own_any_json_is_read_alike(value: Any) -> None:
+    assert str(parse(json.dumps(value), by_hand)) == str(parse(json.dumps(value)))
+
+
+@pytest.mark.parametrize("audio", ["", "AAAA", "AA==", "AAA", "A*==", None, 7])
+def test_audio_is_decoded_by_what_was_given_and_its_refusals_are_judged_as_ever(audio: object) -> None:
+    seen: list[str] = []
+
+    def watched(text: str) -> bytes:
+        seen.append(text)
+        return by_hand(text)
+
+    message = json.dumps({"status": "chunk", "data": {"audio": audio}})
+    assert parse(message, watched) == parse(message)
+    assert seen == ([audio] if isinstance(audio, str) and audio else [])
+
+
 @given(st.text("AB=+/-_ *", max_size=6))
 def test_both_ways_agree_on_what_is_base64(audio: str) -> None:
     fast = parse(json.dumps({"status": "chunk", "data": {"audio": audio}}))

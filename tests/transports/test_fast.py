@@ -4,24 +4,29 @@ That it behaves as `smallest_transports.asyncio` is shown by the shared suite, o
 """
 
 import asyncio
+import base64
 import builtins
 import importlib
 import inspect
+import json
 import sys
 import threading
 import traceback
 from collections.abc import Awaitable, Callable
+from functools import partial, reduce
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pybase64 import b64decode
 from websockets.speedups import apply_mask
 
 from faults import FAULTS
 from loops import KEY, LOOPS, contexts
 from smallest_proto.errors import DeadlineExceeded, HandshakeRejected, ProtocolError
-from smallest_proto.lightning import LightningOptions
+from smallest_proto.lightning import AudioChunk, LightningOptions, decode
+from smallest_proto.lightning.decode import parse
 from smallest_proto.limits import Limits
 from smallest_proto.pulse import FinalTranscript, PulseOptions
 from smallest_proto.wire import frames
@@ -35,6 +40,7 @@ from sockets import (
     QUICK,
     TEXT,
     Peer,
+    chunk,
     complete,
     frame,
     hosted,
@@ -105,6 +111,28 @@ def test_no_key_is_used_twice_and_none_follows_from_another() -> None:
     assert {key_of(other.message(b"")) for _ in range(100)}.isdisjoint(keys[:100])
 
 
+def pieces_put_into(text: str) -> st.SearchStrategy[str]:
+    """The text, or one damaged by what is next to base64: other alphabets, padding out of place, blanks, cuts."""
+    damage = st.tuples(
+        st.integers(0, len(text)),
+        st.integers(0, 2),
+        st.text("AQgw=-_+/ \n\r\t.*\x00\x7f\u00e9\u4e00", max_size=3),
+    )
+    return st.lists(damage, max_size=2).map(
+        lambda cuts: reduce(lambda t, cut: t[: cut[0]] + cut[2] + t[cut[0] + cut[1] :], cuts, text)
+    )
+
+
+BASE64 = EVERY_SIZE.map(lambda data: base64.b64encode(data).decode()).flatmap(pieces_put_into)
+
+
+@given(BASE64 | st.text("AQgw=", max_size=9) | st.text(max_size=9), st.booleans())
+def test_what_is_base64_and_what_it_says_is_the_same_as_without(audio: str, escaped: bool) -> None:
+    text = json.dumps({"status": "chunk", "request_id": "r", "data": {"audio": audio}})
+    message = text.replace("/", "\\/") if escaped else text
+    assert parse(message, partial(b64decode, validate=True)) == parse(message)
+
+
 def test_the_names_and_their_arguments_are_those_of_the_plain_transport() -> None:
     assert set(fast.__all__) == set(plain.__all__)
     for name in fast.__all__:
@@ -115,11 +143,14 @@ def test_the_names_and_their_arguments_are_those_of_the_plain_transport() -> Non
             assert inspect.signature(mine) == inspect.signature(theirs), name
 
 
-def test_without_its_package_the_import_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("package", ["websockets", "pybase64"])
+def test_without_its_packages_the_import_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, package: str
+) -> None:
     real = builtins.__import__
 
     def without(name: str, *rest: object) -> object:
-        if name.startswith("websockets"):
+        if name.startswith(package):
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
         return real(name, *rest)  # type: ignore[arg-type]  # passed on as it came
 
@@ -206,6 +237,29 @@ def test_no_message_is_masked_in_python(monkeypatch: pytest.MonkeyPatch, speech:
             assert [event async for event in spoken]
 
     monkeypatch.setattr(frames, "mask_bytes", slow)
+    run("asyncio", False, behave, client)
+
+
+def test_no_audio_is_decoded_by_msgspec(monkeypatch: pytest.MonkeyPatch) -> None:
+    pcm = bytes(range(256))
+
+    async def behave(peer: Peer) -> None:
+        await peer.accept()
+        await peer.frame()
+        peer.text(chunk(pcm))
+        peer.text(complete())
+        await peer.until_gone()
+
+    async def client(options: dict[str, Any]) -> None:
+        segment = LightningOptions(text_mode="segment")
+        async with fast.connect_lightning(segment, **options) as connection:
+            heard: list[object] = [event async for event in await connection.speak("Good morning.")]
+        async with fast.lightning_pool(segment, **options) as pool, pool.speak("Good morning.") as spoken:
+            heard += [event async for event in spoken]
+        assert [event.pcm for event in heard if isinstance(event, AudioChunk)] == [pcm, pcm]
+
+    monkeypatch.setattr(decode, "_decoder", None)
+    monkeypatch.setattr(decode, "_parse_leniently", None)
     run("asyncio", False, behave, client)
 
 

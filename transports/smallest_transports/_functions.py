@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Literal, TypeVar, Unpack
 
 from smallest_proto.lightning import LightningOptions, OutputFormat, Voice
+from smallest_proto.lightning.decode import Base64
 from smallest_proto.pulse import (
     BatchAccepted,
     BatchOptions,
@@ -28,11 +29,12 @@ T = TypeVar("T")
 
 
 class Functions:
-    """What a user calls, on one event loop; `opener` is what carries its WebSockets."""
+    """What a user calls, on one event loop; `opener` carries its WebSockets, `base64` decodes their speech."""
 
-    def __init__(self, backend: Backend, opener: Opener = open_link) -> None:
+    def __init__(self, backend: Backend, opener: Opener = open_link, base64: Base64 | None = None) -> None:
         self._backend = backend
         self._opener = opener
+        self._base64 = base64
 
     def connect_pulse(
         self,
@@ -52,7 +54,7 @@ class Functions:
         self, options: LightningOptions = LightningOptions(), **connect: Unpack[ConnectOptions]
     ) -> LightningStream:
         """A Lightning connection to use with `async with`; otherwise as `connect_pulse`."""
-        return LightningStream(self._backend, options, settings(**connect), self._opener)
+        return LightningStream(self._backend, options, settings(**connect), self._opener, self._base64)
 
     def lightning_pool(
         self,
@@ -68,7 +70,13 @@ class Functions:
         `resume` False raises when a connection fails, instead of going on over another one.
         """
         return LightningPool(
-            self._backend, options, settings(**connect), max_connections, resume, self._opener
+            self._backend,
+            options,
+            settings(**connect),
+            max_connections,
+            resume,
+            self._opener,
+            self._base64,
         )
 
     async def retry(

@@ -24,6 +24,7 @@ from smallest_proto.lightning import (
     lightning_request,
 )
 from smallest_proto.lightning.commands import ClientCommand
+from smallest_proto.lightning.decode import Base64
 from smallest_transports._backend import Backend
 from smallest_transports._connect import ConnectSettings, open_link
 from smallest_transports._session import Opener, Session, SessionLink
@@ -50,11 +51,12 @@ class LightningStream(Session[ClientCommand]):
         options: LightningOptions,
         settings: ConnectSettings,
         opener: Opener = open_link,
+        base64: Base64 | None = None,
     ) -> None:
         request = lightning_request(
             options, api_key=settings.api_key, base_url=settings.base_url, headers=settings.headers
         )
-        self._lightning = LightningConnection(options)
+        self._lightning = LightningConnection(options, base64=base64)
         super().__init__(backend, self._lightning, request, settings, opener)
         self._context: SpeechContext | None = None
 

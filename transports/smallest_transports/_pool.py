@@ -26,6 +26,7 @@ from smallest_proto.lightning import (
     WordTimestamp,
 )
 from smallest_proto.lightning.commands import ClientCommand
+from smallest_proto.lightning.decode import Base64
 from smallest_proto.lightning.resumption import SpeechCommand
 from smallest_transports._backend import Backend
 from smallest_transports._backend import Event as Flag
@@ -73,6 +74,7 @@ class LightningPool:
         max_connections: int,
         resume: bool,
         opener: Opener = open_link,
+        base64: Base64 | None = None,
     ) -> None:
         checks.integer("max_connections", max_connections, 1)
         self.resume = resume
@@ -81,6 +83,7 @@ class LightningPool:
         self._most = max_connections
         self._settings = settings
         self._opener = opener
+        self._base64 = base64
         self._turns = Turns(backend, max_connections)
         self._idle: list[_Kept] = []
         self._closed = False
@@ -204,7 +207,7 @@ class LightningPool:
         return None
 
     async def _connect(self, options: LightningOptions) -> _Kept:
-        stream = LightningStream(self.backend, options, self._settings, self._opener)
+        stream = LightningStream(self.backend, options, self._settings, self._opener, self._base64)
         await stream.__aenter__()
         return _Kept(stream, self.backend.now())
 
