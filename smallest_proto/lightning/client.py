@@ -103,7 +103,9 @@ class ClientEnd:
         self._opened = True
         frame = parse(message, self._base64)
         given, error = self._classify(frame)
-        self._perform(self._machine.check(given), _Cause(now, frame=frame, data=message, error=error))
+        cause = _Cause(now, frame=frame, data=message, error=error)
+        for action in self._machine.step(given):
+            self._do[action](self, cause)
 
     def receive_close(self, code: int, reason: str, now: float, error: ProtocolError | None) -> None:
         """See `LightningConnection`."""

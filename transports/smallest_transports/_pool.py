@@ -313,7 +313,7 @@ class PooledSpeech:
                 if (context := self._context) is None:
                     await self._go_on(self._kept)
                 else:
-                    if self._unsent:  # of a call that was cancelled
+                    if self._opening or self._speech.waiting:  # of a call that was cancelled
                         await self._send()
                     self._speech.receive(await anext(context))
             except StopAsyncIteration:
@@ -369,7 +369,9 @@ class PooledSpeech:
         """Send what was asked for and is not sent yet. One task at a time does; others wait for their turn."""
         await self._sender.take()
         try:
-            while self._unsent and (context := self._context) is not None and self._kept is not None:
+            while (context := self._context) is not None and self._kept is not None:
+                if not (self._opening or self._speech.waiting):
+                    return
                 stream = self._kept.stream
                 await stream.room()
                 if context is not self._context:
@@ -386,7 +388,3 @@ class PooledSpeech:
                         return
         finally:
             self._sender.give()
-
-    @property
-    def _unsent(self) -> bool:
-        return bool(self._opening) or self._speech.waiting
