@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Awaitable, Callable
 from itertools import count
 
@@ -26,8 +27,9 @@ from smallest_proto.lightning import (
     SpeechResumed,
     WordTimestamp,
 )
+from smallest_proto.lightning.options import TextMode
 from smallest_transports._pool import LightningPool, PooledEvent, PooledSpeech
-from sockets import QUICK, Peer, chunk, complete
+from sockets import QUICK, Peer, chunk, complete, until
 
 OPTIONS = LightningOptions(linger=0.02)
 TEXT = "Good morning."
@@ -127,6 +129,48 @@ def test_a_connection_that_the_server_closed_meanwhile_is_not_used(net: Net) -> 
         ) as pool:
             for _ in range(2):
                 assert pcm(await say(pool)) == len(PCM)
+        assert sessions.count == 2
+
+    with net.raw(sessions) as url:
+        net.run(main)
+
+
+@EVERY_NET
+@pytest.mark.parametrize(("mode", "last"), [("context", '"continue":false'), ("segment", '"text":"Good')])
+def test_a_connection_that_the_server_is_about_to_close_is_not_used(
+    net: Net, mode: TextMode, last: str
+) -> None:
+    spoken, warned = threading.Event(), threading.Event()
+
+    async def speak_once(peer: Peer) -> None:
+        await peer.accept()
+        await peer.until(last)
+        peer.text(chunk(PCM))
+        peer.text(complete())
+
+    async def speak_and_warn(peer: Peer) -> None:
+        await speak_once(peer)
+        await until(spoken.is_set)
+        peer.text({"status": "error", "message": "Connection timed out after 60 seconds of inactivity"})
+        warned.set()
+        await peer.until_gone()
+
+    async def speak_and_stay(peer: Peer) -> None:
+        await speak_once(peer)
+        await peer.until_gone()
+
+    sessions = Sessions(speak_and_warn, speak_and_stay)
+
+    async def main() -> None:
+        options = LightningOptions(linger=0.02, text_mode=mode)
+        async with net.on.lightning_pool(
+            options, base_url=url, api_key="k", limits=QUICK, **net.trust
+        ) as pool:
+            assert pcm(await say(pool)) == len(PCM)
+            assert pool.idle == 1
+            spoken.set()
+            await anyio.to_thread.run_sync(warned.wait)
+            assert pcm(await say(pool)) == len(PCM)
         assert sessions.count == 2
 
     with net.raw(sessions) as url:
