@@ -5,8 +5,8 @@ are put together; every fault leaves as one exception with its close code; and n
 the byte stream was cut.
 
 Nearly all traffic is messages of one frame each. Those do not pass through wsproto: one with a flawless
-header and up to 65,535 bytes long is read here, by a client, and every message is written here. All else is
-wsproto's, and so is everything about a frame that may be wrong. A test holds the two against each other.
+header is read here, by a client, and every message is written here. All else is wsproto's, and so is everything
+about a frame that may be wrong. A test holds the two against each other.
 """
 
 from __future__ import annotations
@@ -130,10 +130,17 @@ class FrameReader(FrameDecoder):
             return None
         size, start = data[at + 1], at + 2
         if size > 125:
-            # a masked one has a higher value here, and 125 bytes or fewer should not need this form
-            if size != 126 or (size := data[start] << 8 | data[start + 1]) < 126:
+            # a masked one has a higher value here, and a length must be in the shortest form
+            if size == 126:
+                size, start = data[start] << 8 | data[start + 1], at + 4
+                if size < 126:
+                    return None
+            elif size == 127 and there - at >= 10:
+                size, start = int.from_bytes(data[start : at + 10]), at + 10
+                if size < 1 << 16:
+                    return None
+            else:
                 return None
-            start += 2
         end = start + size
         if size > self._max_whole:
             return None
@@ -149,7 +156,7 @@ class FrameReader(FrameDecoder):
         """The message that was set aside, now that the rest of it has come."""
         message, self._begun = self._begun, _NONE
         first = message[0]
-        del message[: 2 if message[1] < 126 else 4]
+        del message[: 2 + _EXTENDED.get(message[1], 0)]
         return _utf8(message, "a text message") if first == _TEXT else bytes(message)
 
     def _frame(self) -> Frame | None:

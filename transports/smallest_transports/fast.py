@@ -7,7 +7,7 @@ Needs `pip install 'smallest-proto[fast]'`. Names, arguments, errors, limits and
 is no difference to know of. It runs on any asyncio loop; uvloop is welcome and not needed.
 
 The mask is that of websockets (BSD, no dependencies, wheels with C for the usual platforms, maintained since 2013),
-the base64 that of pybase64 (BSD, no dependencies, wheels of 94 kB over libbase64, maintained since 2017).
+the base64 that of pybase64 (BSD, no dependencies, wheels of 94 kB over libbase64, in steady hands).
 picows 2.3 (MIT, Cython, wheels) was measured and is not used. Its masking keys come from an unseeded `rand()`,
 which RFC 6455 section 5.3 forbids; below the level DEBUG it logs the upgrade request, API key included; of a
 refusal's body it keeps what came with the head. Bare, under the same machine, it needs about a quarter less CPU.
