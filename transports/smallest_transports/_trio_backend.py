@@ -16,8 +16,8 @@ from smallest_transports._connect_errors import cannot_connect, too_late
 from smallest_transports._proxy import Proxy
 from smallest_transports._trio_dial import dial
 
-CALLS_IN_A_ROW = 20
-"""Calls that need not wait after which one gives way all the same; one of `READ_SIZE` bytes always does."""
+CALLS_IN_A_ROW, BYTES_IN_A_ROW = 20, 64 * 1024
+"""Calls that need not wait after which one gives way all the same; one of so many bytes always does."""
 
 
 class _Held:
@@ -144,7 +144,7 @@ class TrioStream:
     async def _give_way(self, size: int) -> None:
         """Let other tasks run now and then: a turn of trio's loop costs several times what a packet does."""
         self._in_a_row += 1
-        if self._in_a_row >= CALLS_IN_A_ROW or size >= READ_SIZE:
+        if self._in_a_row >= CALLS_IN_A_ROW or size >= BYTES_IN_A_ROW:
             self._in_a_row = 0
             await trio.lowlevel.cancel_shielded_checkpoint()
 
