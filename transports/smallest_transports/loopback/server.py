@@ -88,7 +88,7 @@ class LoopbackServer:
         Raises ValueError for seconds that are not a number from 0.
         """
         checks.number("seconds", seconds, 0)
-        self._stop_accepting()
+        await self._stop_accepting()
         for task, session in list(self._sessions.items()):
             if not session.leave():
                 task.cancel()
@@ -98,7 +98,12 @@ class LoopbackServer:
 
     async def stop(self) -> None:
         """End every connection, then the engines."""
-        self._stop_accepting()
+        try:
+            await self._stop_accepting()
+        finally:
+            await self._end()
+
+    async def _end(self) -> None:
         try:
             await self._end_sessions()
         finally:
@@ -106,10 +111,18 @@ class LoopbackServer:
             self._service.recognizer.close()
             self._service.synthesizer.close()
 
-    def _stop_accepting(self) -> None:
+    async def _stop_accepting(self) -> None:
         self._stopping = True
-        if self._listener is not None:
-            self._listener.close()
+        listener, self._listener = self._listener, None
+        if listener is None:
+            return
+        try:
+            for sock in listener.sockets:
+                asyncio.get_running_loop().remove_reader(sock.fileno())
+            # before 3.12, asyncio forgets to close a socket that was accepted in the turn before its server is closed
+            await asyncio.sleep(0)
+        finally:
+            listener.close()
 
     async def _end_sessions(self) -> None:
         for task, session in self._sessions.items():
