@@ -25,6 +25,7 @@ from livekit_stt import (
     ONCE,
     START,
     TWICE,
+    Answer,
     Heard,
     data_of,
     frame,
@@ -320,6 +321,65 @@ def test_metrics() -> None:
         assert used.label == pulse.label
 
     run(main())
+
+
+def test_a_handler_of_metrics_that_fails_ends_nothing() -> None:
+    def fail(metrics: Any) -> None:
+        if metrics.audio_duration:
+            raise TypeError("of a handler")
+
+    async def main() -> list[str]:
+        async with served(saying(message("x"))) as url, recogniser(url) as pulse:
+            pulse.on("metrics_collected", fail)
+            async with pulse.stream(conn_options=ONCE) as stream:
+                push(stream, 1.0)
+                stream.end_input()
+                return shown(await rest(stream))
+
+    assert run(main()) == ["START", "FINAL x", "END"]
+
+
+def test_giving_up_an_event_loses_none() -> None:
+    async def main() -> None:
+        async with (
+            served(saying(message("x"), at="finalize")) as url,
+            recogniser(url, finalize_on_flush=True) as pulse,
+            pulse.stream(conn_options=ONCE) as stream,
+        ):
+            push(stream, 0.1)
+            for _ in range(3):
+                with pytest.raises(TimeoutError):
+                    await asyncio.wait_for(anext(stream), 0.01)
+            stream.flush()
+            stream.end_input()
+            assert shown(await rest(stream)) == ["START", "FINAL x", "END"]
+            with pytest.raises(StopAsyncIteration):
+                await anext(stream)
+
+    run(main())
+
+
+def test_a_final_gives_all_retries_back() -> None:
+    def drop(text: str) -> Answer:
+        async def answer(peer: Peer, said: str) -> None:
+            peer.text(message(text))
+            peer.text({"type": "error", "message": "out of luck"})
+
+        return answer
+
+    async def main() -> list[str]:
+        last = saying(message("d"))
+        async with (
+            served(drop("a"), drop("b"), drop("c"), last) as url,
+            recogniser(url, resume=False) as pulse,
+            pulse.stream(conn_options=TWICE) as stream,
+        ):
+            pushing = asyncio.create_task(keep_pushing(stream))
+            texts = [(await upto(stream, FINAL))[-1].alternatives[0].text for _ in range(4)]
+            pushing.cancel()
+            return texts
+
+    assert run(main()) == ["a", "b", "c", "d"]
 
 
 def test_a_recording() -> None:

@@ -227,7 +227,7 @@ class Conversation:
 
     def _emit(self, events: list[stt.SpeechEvent]) -> None:
         for event in events:
-            self._stream._event_ch.send_nowait(event)
+            self._stream.tell(event)
 
 
 async def _end(*tasks: asyncio.Task[object]) -> None:

@@ -9,15 +9,18 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Self, TypeAlias, Unpack, cast
 
 from livekit.agents import APIConnectionError, APIConnectOptions, stt, utils
+from livekit.agents.metrics import STTMetrics
 
 from livekit import rtc
 from livekit.plugins.smallest._errors import api_error
 from livekit.plugins.smallest.audio_input import AudioInput
 from livekit.plugins.smallest.conversation import Conversation, Ending
 from livekit.plugins.smallest.frame_gathering import FrameGathering, GatheredAudio
+from livekit.plugins.smallest.log import logger
 from livekit.plugins.smallest.pulse_socket import Service
 from livekit.plugins.smallest.speech_events import SpeechEvents
 from livekit.plugins.smallest.stt_options import ChangeableOptions, SttOptions
+from livekit.plugins.smallest.usage_metrics import usage_metrics
 from smallest_proto.errors import DeadlineExceeded, ProtocolError
 from smallest_proto.limits import Limits
 from smallest_proto.pulse import ResumePolicy
@@ -25,6 +28,8 @@ from smallest_transports._pulse import PulseStream
 
 if TYPE_CHECKING:
     from livekit.plugins.smallest.stt import STT
+
+_FINAL, _USAGE = stt.SpeechEventType.FINAL_TRANSCRIPT, stt.SpeechEventType.RECOGNITION_USAGE
 
 Flush: TypeAlias = stt.RecognizeStream._FlushSentinel
 
@@ -65,6 +70,7 @@ class SpeechStream(stt.RecognizeStream):
         self._next_audio: GatheredAudio | None = None
         self._seconds_before = 0.0
         super().__init__(stt=stt, conn_options=conn_options)
+        self._read_directly()
         # the framework's channel, in which audio is gathered already
         self.input = cast("utils.aio.Chan[GatheredAudio | Flush]", self._input_ch)
         self.gathering = FrameGathering(options.pulse.packet_ms, self.input.send_nowait)
@@ -103,6 +109,31 @@ class SpeechStream(stt.RecognizeStream):
         """Have `options_changed` wait for another change."""
         if self.options_changed.done():
             self.options_changed = asyncio.get_running_loop().create_future()
+
+    def tell(self, event: stt.SpeechEvent) -> None:
+        """Hand out an event, and count what the framework counts of it."""
+        self._event_ch.send_nowait(event)
+        if event.type is _FINAL:
+            self._num_retries = 0
+        elif event.type is _USAGE and event.recognition_usage is not None:
+            self._measure(usage_metrics(self._stt, event.request_id, event.recognition_usage))
+
+    def _read_directly(self) -> None:
+        """Have whoever iterates read the channel of events.
+
+        The framework copies each event to a second reader, a task that makes metrics of a few and counts finals: for
+        each event three turns of the loop more, and a task, two generators and two queues for each stream. `tell`
+        does that, too.
+        """
+        self._metrics_task.cancel()  # it has not begun
+        self._tee = utils.aio.itertools.tee(self._event_ch, 0)
+        self._event_aiter = self._event_ch
+
+    def _measure(self, metrics: STTMetrics) -> None:
+        try:
+            self._stt.emit("metrics_collected", metrics)
+        except Exception:  # of a handler: a stream does not end for it
+            logger.exception("a handler of metrics_collected failed")
 
     async def _run(self) -> None:
         self._seconds_before = 0.0  # the framework's own offset covers the attempts before this one
