@@ -48,21 +48,33 @@ def gathered(audio: rtc.AudioFrame) -> GatheredAudio:
     return GatheredAudio(audio.sample_rate, audio.num_channels, [audio.data])
 
 
-@given(st.lists(st.one_of(st.integers(1, 2000), st.none()), max_size=20))
-def test_audio_goes_out_in_whole_packets_and_flushed_tails(steps: list[int | None]) -> None:
-    audio, pushed, sent = AudioInput(PulseOptions()), 0, 0
-    for step in steps:
-        if step is None:
-            sent += len(audio.flush())
+@given(
+    st.lists(
+        st.tuples(
+            st.one_of(st.integers(1, 2000), st.sampled_from((800, 1600))),
+            st.sampled_from(("", "more", "flush")),
+        ),
+        max_size=20,
+    )
+)
+def test_audio_goes_out_in_whole_packets_and_flushed_tails(steps: list[tuple[int, str]]) -> None:
+    audio, pushed, sent = AudioInput(PulseOptions()), b"", b""
+    for value, (size, then) in enumerate(steps):
+        pushed += samples_of(value, size)
+        data = audio.push(gathered(frame(size / 16000, value=value)), more=then == "more")
+        assert len(data) % 1600 == 0
+        sent += data
+        if then == "flush":
+            sent += audio.flush()
             assert sent == pushed
+        elif then == "more":
+            assert not data or len(data) >= 20 * 1600
         else:
-            pushed += 2 * step
-            data = audio.push(gathered(frame(step / 16000)))
-            assert len(data) % 1600 == 0
-            sent += len(data)
-            assert pushed - sent < 1600
-        assert audio.sent_bytes == sent
-        assert audio.sent_seconds == pytest.approx(sent / 32000)
+            assert len(pushed) - len(sent) < 1600
+        assert pushed.startswith(sent)
+        assert audio.sent_bytes == len(sent)
+        assert audio.sent_seconds == pytest.approx(len(sent) / 32000)
+    assert sent + audio.flush() == pushed
 
 
 def test_what_a_connection_did_not_take_goes_first_on_the_next() -> None:

@@ -123,7 +123,7 @@ class Conversation:
             async for item in given:
                 if isinstance(item, GatheredAudio):
                     self._stream.gathering.taken(item)
-                    await self._send_audio(self._audio.push(item, more=given.qsize() > 0))
+                    await self._send_audio(self._audio.push(item, more=given.waiting))
                 else:
                     await self._send_flush()
                 del item  # a second of audio, perhaps, and the next may be long in coming

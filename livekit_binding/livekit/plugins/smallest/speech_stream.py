@@ -14,6 +14,7 @@ from livekit.agents.metrics import STTMetrics
 from livekit import rtc
 from livekit.plugins.smallest._errors import api_error
 from livekit.plugins.smallest.audio_input import AudioInput
+from livekit.plugins.smallest.channel import Channel
 from livekit.plugins.smallest.conversation import Conversation, Ending
 from livekit.plugins.smallest.frame_gathering import FrameGathering, GatheredAudio
 from livekit.plugins.smallest.log import logger
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 _FINAL, _USAGE = stt.SpeechEventType.FINAL_TRANSCRIPT, stt.SpeechEventType.RECOGNITION_USAGE
 
+SpeechEvent: TypeAlias = stt.SpeechEvent
 Flush: TypeAlias = stt.RecognizeStream._FlushSentinel
 
 SHORTEST_DRAIN = 2.0
@@ -70,10 +72,12 @@ class SpeechStream(stt.RecognizeStream):
         self._next_audio: GatheredAudio | None = None
         self._seconds_before = 0.0
         super().__init__(stt=stt, conn_options=conn_options)
-        self._read_directly()
-        # the framework's channel, in which audio is gathered already
-        self.input = cast("utils.aio.Chan[GatheredAudio | Flush]", self._input_ch)
+        self._metrics_task.cancel()  # it has not begun: see `tell`
+        self.input = Channel[GatheredAudio | Flush]()
         self.gathering = FrameGathering(options.pulse.packet_ms, self.input.send_nowait)
+        self._input_ch = cast("utils.aio.Chan[rtc.AudioFrame | Flush]", self.input)
+        self._event_ch = self._event_aiter = cast("utils.aio.Chan[SpeechEvent]", Channel[SpeechEvent]())
+        self._tee = utils.aio.itertools.tee(self._event_ch, 0)
 
     async def __aenter__(self) -> Self:
         """Leaving closes the stream."""
@@ -110,24 +114,17 @@ class SpeechStream(stt.RecognizeStream):
         if self.options_changed.done():
             self.options_changed = asyncio.get_running_loop().create_future()
 
-    def tell(self, event: stt.SpeechEvent) -> None:
-        """Hand out an event, and count what the framework counts of it."""
+    def tell(self, event: SpeechEvent) -> None:
+        """Hand out an event, and count what the framework counts of it.
+
+        The framework copies every event to a second reader for that, a task: three more turns of the loop for each
+        event, and a task, two generators and two queues for each stream.
+        """
         self._event_ch.send_nowait(event)
         if event.type is _FINAL:
             self._num_retries = 0
         elif event.type is _USAGE and event.recognition_usage is not None:
             self._measure(usage_metrics(self._stt, event.request_id, event.recognition_usage))
-
-    def _read_directly(self) -> None:
-        """Have whoever iterates read the channel of events.
-
-        The framework copies each event to a second reader, a task that makes metrics of a few and counts finals: for
-        each event three turns of the loop more, and a task, two generators and two queues for each stream. `tell`
-        does that, too.
-        """
-        self._metrics_task.cancel()  # it has not begun
-        self._tee = utils.aio.itertools.tee(self._event_ch, 0)
-        self._event_aiter = self._event_ch
 
     def _measure(self, metrics: STTMetrics) -> None:
         try:
@@ -189,12 +186,11 @@ class SpeechStream(stt.RecognizeStream):
 
     async def _more_is_coming(self) -> bool:
         """Wait for audio and keep it for the next connection; False when the input ends with nothing to send."""
-        while self._next_audio is None and not (self._audio and self._audio.waiting):
-            try:
-                item = await self.input.recv()
-            except utils.aio.ChanClosed:
-                return False
+        if self._audio is not None and self._audio.waiting:
+            return True
+        async for item in self.input:
             if isinstance(item, GatheredAudio):
                 self.gathering.taken(item)
                 self._next_audio = item
-        return True
+                return True
+        return False
