@@ -32,14 +32,14 @@ class Channel(Generic[T]):
         if self.closed:
             raise ChanClosed
         self._items.append(item)
-        if self._reader is not None:
-            self._wake(self._reader)
+        if (reader := self._reader) is not None and not reader.done():
+            reader.set_result(None)
 
     def close(self) -> None:
         """There will be no more; what there is can still be taken."""
         self.closed = True
-        if self._reader is not None:
-            self._wake(self._reader)
+        if self._reader is not None and not self._reader.done():
+            self._reader.set_result(None)
 
     def __aiter__(self) -> Self:
         """All items until the end."""
@@ -58,7 +58,3 @@ class Channel(Generic[T]):
             finally:
                 self._reader = None
         return self._items.pop(0)
-
-    def _wake(self, reader: asyncio.Future[None]) -> None:
-        if not reader.done():
-            reader.set_result(None)

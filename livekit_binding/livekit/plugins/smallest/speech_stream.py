@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Self, TypeAlias, Unpack, cast
 
 from livekit.agents import APIConnectionError, APIConnectOptions, stt, utils
@@ -73,10 +73,12 @@ class SpeechStream(stt.RecognizeStream):
         self._seconds_before = 0.0
         super().__init__(stt=stt, conn_options=conn_options)
         self._metrics_task.cancel()  # it has not begun: see `tell`
-        self.input = Channel[GatheredAudio | Flush]()
+        self._metrics_task = None  # type: ignore[assignment]  # which `aclose` expects: it would keep what it was to read
+        self.input: Channel[GatheredAudio | Flush] = Channel()  # `Channel[...]()` would keep its type
         self.gathering = FrameGathering(options.pulse.packet_ms, self.input.send_nowait)
         self._input_ch = cast("utils.aio.Chan[rtc.AudioFrame | Flush]", self.input)
-        self._event_ch = self._event_aiter = cast("utils.aio.Chan[SpeechEvent]", Channel[SpeechEvent]())
+        events: Channel[SpeechEvent] = Channel()
+        self._event_ch = self._event_aiter = cast("utils.aio.Chan[SpeechEvent]", events)
         self._tee = utils.aio.itertools.tee(self._event_ch, 0)
 
     async def __aenter__(self) -> Self:
@@ -150,12 +152,12 @@ class SpeechStream(stt.RecognizeStream):
     async def _connected(self) -> AsyncIterator[PulseStream]:
         timeout = self._conn_options.timeout
         limits = Limits(handshake_timeout=timeout, drain_timeout=max(timeout, SHORTEST_DRAIN))
-        opening = self._service.stream(self.options.pulse, limits, timeout, self.resume)
+        pulse = self._service.stream(self.options.pulse, limits, timeout, self.resume)
         started = time.perf_counter()
-        async with AsyncExitStack() as stack:
+        try:
             try:
                 async with asyncio.timeout(timeout):  # both together
-                    pulse = await stack.enter_async_context(opening)
+                    await pulse.__aenter__()
             except TimeoutError:
                 late = DeadlineExceeded(f"not connected within {timeout:g} s", code="connect")
                 raise api_error(late) from None
@@ -163,6 +165,8 @@ class SpeechStream(stt.RecognizeStream):
                 raise api_error(error) from None
             self.report_connected(time.perf_counter() - started)
             yield pulse
+        finally:
+            await pulse.aclose()  # also when it came about just too late
 
     def report_connected(self, seconds: float) -> None:
         """A connection was opened, which took this long."""
