@@ -19,6 +19,7 @@ from livekit.agents import (
 )
 
 from livekit.plugins import smallest
+from livekit.plugins.smallest import speech_stream
 from livekit_stt import (
     END,
     FINAL,
@@ -303,6 +304,13 @@ def test_the_frameworks_offset_is_added() -> None:
     run(main())
 
 
+@pytest.fixture(params=sorted({speech_stream.COUNTS, False}))
+def any_framework(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a version of the framework that is known, if this is one, and with one that is not."""
+    monkeypatch.setattr(speech_stream, "COUNTS", request.param)
+
+
+@pytest.mark.usefixtures("any_framework")
 def test_metrics() -> None:
     async def main() -> None:
         metrics: list[Any] = []
@@ -359,6 +367,7 @@ def test_giving_up_an_event_loses_none() -> None:
     run(main())
 
 
+@pytest.mark.usefixtures("any_framework")
 def test_a_final_gives_all_retries_back() -> None:
     def drop(text: str) -> Answer:
         async def answer(peer: Peer, said: str) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self, TypeAlias, Unpack, cast
 from livekit.agents import APIConnectionError, APIConnectOptions, stt, utils
 from livekit.agents.metrics import STTMetrics
 
-from livekit import rtc
+from livekit import agents, rtc
 from livekit.plugins.smallest._errors import api_error
 from livekit.plugins.smallest.audio_input import AudioInput
 from livekit.plugins.smallest.channel import Channel
@@ -31,6 +31,12 @@ if TYPE_CHECKING:
     from livekit.plugins.smallest.stt import STT
 
 _FINAL, _USAGE = stt.SpeechEventType.FINAL_TRANSCRIPT, stt.SpeechEventType.RECOGNITION_USAGE
+
+COUNTS = agents.__version__.startswith("1.8.")
+"""Whether the framework is one whose own reader of events is known to do no more than `SpeechStream.tell`.
+
+With any other, that reader stays.
+"""
 
 SpeechEvent: TypeAlias = stt.SpeechEvent
 Flush: TypeAlias = stt.RecognizeStream._FlushSentinel
@@ -72,11 +78,17 @@ class SpeechStream(stt.RecognizeStream):
         self._next_audio: GatheredAudio | None = None
         self._seconds_before = 0.0
         super().__init__(stt=stt, conn_options=conn_options)
-        self._metrics_task.cancel()  # it has not begun: see `tell`
-        self._metrics_task = None  # type: ignore[assignment]  # which `aclose` expects: it would keep what it was to read
         self.input: Channel[GatheredAudio | Flush] = Channel()  # `Channel[...]()` would keep its type
         self.gathering = FrameGathering(options.pulse.packet_ms, self.input.send_nowait)
         self._input_ch = cast("utils.aio.Chan[rtc.AudioFrame | Flush]", self.input)
+        self._counts = COUNTS
+        if self._counts:
+            self._read_alone()
+
+    def _read_alone(self) -> None:
+        """Have whoever iterates read the events themselves, and nobody else: see `tell`."""
+        self._metrics_task.cancel()  # it has not begun
+        self._metrics_task = None  # type: ignore[assignment]  # which `aclose` expects: it would keep what it was to read
         events: Channel[SpeechEvent] = Channel()
         self._event_ch = self._event_aiter = cast("utils.aio.Chan[SpeechEvent]", events)
         self._tee = utils.aio.itertools.tee(self._event_ch, 0)
@@ -123,6 +135,8 @@ class SpeechStream(stt.RecognizeStream):
         event, and a task, two generators and two queues for each stream.
         """
         self._event_ch.send_nowait(event)
+        if not self._counts:
+            return
         if event.type is _FINAL:
             self._num_retries = 0
         elif event.type is _USAGE and event.recognition_usage is not None:
