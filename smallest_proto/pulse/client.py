@@ -166,14 +166,15 @@ class ClientEnd:
         self._arm_keepalive(now)
 
     def _queue_audio(self, packets: list[bytes], now: float) -> None:
-        for packet in packets:
-            size = len(packet)
-            self._sent_bytes += size
-            if seconds := self._usage.push(self._format.seconds(size), now):
-                self._report_usage(seconds)
-            self._to.outbox.append(packet)
-        if packets:
-            self._arm_keepalive(now)
+        if not packets:
+            return
+        first, size = len(packets[0]), sum(map(len, packets))
+        self._sent_bytes += size
+        self._report_usage(self._usage.push(self._format.seconds(first), now))
+        if size > first:  # only the first may have been due
+            self._usage.push(self._format.seconds(size - first), now)
+        self._to.outbox += packets
+        self._arm_keepalive(now)
 
     def _report_usage(self, seconds: float) -> None:
         if seconds:

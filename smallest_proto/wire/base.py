@@ -222,8 +222,7 @@ class BaseWire(ABC):
             return
         conn = self._conn
         assert conn is not None
-        for message in conn.messages_to_send():
-            self._out.append(self._writer.message(message))
+        self._out += map(self._writer.message, conn.messages_to_send())
         if (asked := conn.close_requested) is not None:
             self._step(Input.CLOSE, Detail(*asked))
 

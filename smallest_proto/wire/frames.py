@@ -301,8 +301,9 @@ class FrameWriter:
 def mask_bytes(payload: bytes, key: bytes) -> bytes:
     """The `Mask` that needs no C of our own: as one number."""
     size = len(payload)
-    words = (size + 3) // 4
-    mask = int.from_bytes(key) * _ones(words) >> 8 * (4 * words - size)
+    mask = int.from_bytes(key) * _ones((size + 3) // 4)
+    if beyond := -size % 4:
+        mask >>= 8 * beyond
     return (int.from_bytes(payload) ^ mask).to_bytes(size)
 
 

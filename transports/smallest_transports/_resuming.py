@@ -104,38 +104,27 @@ class ResumingSession:
         What comes alone is sent at once, what follows it closely is gathered: a call of the system costs more than
         everything that is done for a packet here.
         """
-        if not self._flows(pcm):
+        size = len(pcm) if isinstance(pcm, bytes) else 0
+        if not 0 < size <= self._slice or size % self._width or not self.session.is_heard:
             await self._send_slices(pcm)
         elif self._gathered:
-            if self._gather(pcm):
+            self._gathered.append(pcm)
+            self._gathered_size += size
+            if self._gathered_size >= MOST_BYTES or len(self._gathered) >= MOST_PIECES:
                 self._pour(self._backend.now())
                 await self._links.flush()
                 await self._unclog()
         elif (link := self._links.only) is None or link.clogged:
             await self._send_slices(pcm)
         elif link.soon(self._pour, now := self._backend.now()):
-            self._gather(pcm)
+            self._gathered.append(pcm)
+            self._gathered_size = size
         else:
             self.session.send(Audio(pcm), now)
             await link.write(AT_ONCE)
             self._links.tell_poured()
         if self.session.closed is not None:
             self._check_alive()
-
-    def _flows(self, pcm: object) -> bool:
-        """Whether a connection takes this audio as it is."""
-        return (
-            isinstance(pcm, bytes)
-            and 0 < len(pcm) <= self._slice
-            and not len(pcm) % self._width
-            and self.session.is_heard
-        )
-
-    def _gather(self, pcm: bytes) -> bool:
-        """Take audio, to be sent at the end of this turn of the loop; whether there is enough to be sent now."""
-        self._gathered.append(pcm)
-        self._gathered_size += len(pcm)
-        return self._gathered_size >= MOST_BYTES or len(self._gathered) >= MOST_PIECES
 
     def _pour(self, now: float) -> None:
         """Give the session what was gathered. Its caller has that written."""
