@@ -28,13 +28,14 @@ from smallest_proto.machine import Machine, Table
 from smallest_proto.message_layer import MessageLayer
 from smallest_proto.timers import Timers
 from smallest_proto.wire.detail import NO_CLOSE_FRAME, NOTHING, Detail
-from smallest_proto.wire.frames import Close, FrameReader, FrameWriter, Mask, Ping, Received
+from smallest_proto.wire.frames import Close, FrameReader, FrameWriter, Mask, Received
 from smallest_proto.wire.redaction import Redactor
 from smallest_proto.wire.states import OVER, Action, Input, State
 
 _SLICE = 256 * 1024
 """Bytes taken from a read at a time: a fault in the first ones spares us the copy of the rest."""
 
+_MESSAGE = (str, bytes)
 _CONNECTING, _OPEN, _REMOTE_CLOSING = State.CONNECTING, State.OPEN, State.REMOTE_CLOSING
 _READING = (State.OPEN, State.LOCAL_CLOSING)
 
@@ -102,7 +103,7 @@ class BaseWire(ABC):
                 self._receive(bytes(data[start : start + _SLICE]))
         elif data:
             self._receive(bytes(data))
-        self._catch_up()  # what waits was pumped before and behind every message
+        self._catch_up()
 
     def receive_eof(self, now: float) -> None:
         """The peer sends no more bytes, or the socket failed. Raises LocalProtocolError before `connect`."""
@@ -182,14 +183,12 @@ class BaseWire(ABC):
     def _receive_frames(self, data: bytes) -> None:
         if self._machine.state not in _READING:
             return
-        # what waits goes out before what the frames cause, so that the order of our bytes does not depend on
-        # how theirs were cut
-        self._pump()
         self._reader.receive_bytes(data)
         while self._machine.state in _READING:
             try:
                 received = self._reader.next()
             except ParseFailed as fault:
+                self._pump()
                 code, text = int(fault.code), str(fault)
                 error = RemoteProtocolError(f"the peer sent what WebSocket forbids: {text}", status=code)
                 self._step(Input.FAULT, Detail(code, text, error))
@@ -199,12 +198,18 @@ class BaseWire(ABC):
             self._take(received)
 
     def _take(self, received: Received) -> None:
+        # what waits goes out before what a frame causes, and a wish to close is seen to before the next frame, so
+        # that our bytes do not depend on how theirs were cut
+        conn = self._conn
+        assert conn is not None
+        if isinstance(received, _MESSAGE):
+            conn.receive_message(received, self._now)
+            if conn.close_requested is not None:
+                self._pump()
+            return
+        self._pump()
         if isinstance(received, Close):
             self._step(Input.PEER_CLOSE, Detail(received.code, received.reason))
-        elif not isinstance(received, Ping):
-            assert self._conn is not None
-            self._conn.receive_message(received, self._now)
-            self._pump()
         elif self._machine.state is _OPEN:
             self._out.append(self._writer.pong(received.payload))
 

@@ -182,12 +182,11 @@ class Link:
         A peer that does not read keeps us neither from reading nor from the next deadline.
         """
         if self.clogged:  # by a call that was cancelled, perhaps: nobody else may be writing it
-            return self.backend.race(self._exchange, self.room)
+            return self.backend.race(partial(self._exchange, clogged=True), self.room)
         self._owed = 0
         return self._exchange()
 
-    async def _exchange(self) -> None:
-        clogged = self.clogged
+    async def _exchange(self, *, clogged: bool = False) -> None:
         deadline = self.wire.next_deadline()
         until = math.inf if deadline is None else deadline
         # with several hearers, the one who is least in a hurry is who must learn of an earlier deadline

@@ -59,7 +59,9 @@ class SessionLinks:
 
     def take(self) -> Event | Literal[Need.DATA]:
         """The session's next event."""
-        event, self._event = self.peek(), NEED_DATA
+        if self._event is NEED_DATA:
+            return self.session.next_event()
+        event, self._event = self._event, NEED_DATA
         return event
 
     def clogged(self) -> SessionLink | None:
