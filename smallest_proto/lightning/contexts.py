@@ -26,14 +26,20 @@ class Context:
         self.policy = CompletionPolicy(options)
 
 
-class EndedRequests(dict[str, None]):
+class EndedRequests:
     """The requests of contexts that are over: their late frames must not be heard in the next one."""
 
-    __slots__ = ()
+    __slots__ = ("_ids",)
+
+    def __init__(self) -> None:
+        self._ids: dict[str, None] = {}
+
+    def __contains__(self, request_id: str) -> bool:
+        return request_id in self._ids
 
     def add(self, *request_ids: str) -> None:
         """Remember these, and only the latest few hundred. Frames without an id cannot be told apart."""
         for request_id in filter(None, request_ids):
-            self[request_id] = None
-        while len(self) > REMEMBERED:
-            del self[next(iter(self))]
+            self._ids[request_id] = None
+        while len(self._ids) > REMEMBERED:
+            del self._ids[next(iter(self._ids))]
