@@ -61,9 +61,9 @@ class Chunker:
 
     def push(self, data: bytes) -> list[bytes]:
         """Add `data` and return the packets that are now whole, in order."""
-        size = self.size
+        size, data = self.size, bytes(data)
         if not size:
-            return [*self.flush(), bytes(data)]
+            return [*self.flush(), data]
         rest = self._rest
         if len(rest) + len(data) < size:
             self._rest = rest + data
@@ -71,10 +71,10 @@ class Chunker:
         if rest:
             data = rest + data
         elif len(data) == size:
-            return [bytes(data)]
+            return [data]
         whole = len(data) - len(data) % size
-        self._rest = bytes(data[whole:])
-        return [bytes(data[i : i + size]) for i in range(0, whole, size)]
+        self._rest = data[whole:]
+        return [data[i : i + size] for i in range(0, whole, size)]
 
     def flush(self) -> list[bytes]:
         """Return what is held back and forget it; the last packet has its true length and no padding."""

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from smallest_proto.events import Event
 
+_FEW = 50
+"""Events that are moved up at no cost worth counting."""
+
 _CHUNK = 1000
 """Events after which what was handed out is forgotten, though others still wait."""
 
@@ -22,6 +25,8 @@ class EventQueue(list[Event]):
 
     def popleft(self) -> Event:
         """Take the first. Raises IndexError when none waits."""
+        if len(self) < _FEW and not self._taken:
+            return self.pop(0)
         event = self[self._taken]
         self._taken += 1
         if self._taken == len(self) or self._taken == _CHUNK:

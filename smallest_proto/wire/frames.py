@@ -46,6 +46,9 @@ _EXTENDED = {126: 2, 127: 8}
 _SHORT, _MEDIUM, _LONG = struct.Struct("!BB").pack, struct.Struct("!BBH").pack, struct.Struct("!BBQ").pack
 """A frame's header, by the form of its length."""
 
+_HEAD = struct.Struct("!BBH").unpack_from
+"""Its first bytes, as if the length stood in the last two."""
+
 _NONE = bytearray()
 """Never written to: one for all, where most never need any."""
 
@@ -125,14 +128,16 @@ class FrameReader(FrameDecoder):
         """
         data, at = self._data, self._at
         there = len(data)
-        first = data[at]
-        if there - at < 4 or (first != _TEXT and first != _BINARY):
+        if there - at < 4:
             return None
-        size, start = data[at + 1], at + 2
+        first, size, extended = _HEAD(data, at)
+        if first != _TEXT and first != _BINARY:
+            return None
+        start = at + 2
         if size > 125:
             # a masked one has a higher value here, and a length must be in the shortest form
             if size == 126:
-                size, start = data[start] << 8 | data[start + 1], at + 4
+                size, start = extended, at + 4
                 if size < 126:
                     return None
             elif size == 127 and there - at >= 10:

@@ -14,7 +14,7 @@ from smallest_proto.pulse.audio_input import checked_audio
 from smallest_proto.pulse.commands import ClientCommand
 from smallest_transports._backend import AT_ONCE, Backend
 from smallest_transports._connect import ConnectSettings
-from smallest_transports._session import MOST_BYTES, MOST_PIECES, Opener
+from smallest_transports._session import MOST_BYTES, Opener
 from smallest_transports._session_links import SessionLinks
 
 SLICE = 5000
@@ -105,16 +105,17 @@ class ResumingSession:
         everything that is done for a packet here.
         """
         size = len(pcm) if isinstance(pcm, bytes) else 0
-        if not 0 < size <= self._slice or size % self._width or not self.session.is_heard:
+        if not 0 < size <= self._slice or size % self._width:
             await self._send_slices(pcm)
         elif self._gathered:
             self._gathered.append(pcm)
             self._gathered_size += size
-            if self._gathered_size >= MOST_BYTES or len(self._gathered) >= MOST_PIECES:
-                self._pour(self._backend.now())
-                await self._links.flush()
-                await self._unclog()
-        elif (link := self._links.only) is None or link.clogged:
+            if self._gathered_size < MOST_BYTES:
+                return
+            self._pour(self._backend.now())
+            await self._links.flush()
+            await self._unclog()
+        elif not self.session.is_heard or (link := self._links.only) is None or link.clogged:
             await self._send_slices(pcm)
         elif link.soon(self._pour, now := self._backend.now()):
             self._gathered.append(pcm)
