@@ -4,6 +4,7 @@ Pure, and a layer above `LightningConnection`: the transport gives it every even
 failure, and opens a fresh connection when told to.
 
     speech.ask(SendText("Hello "))     # as the user asks
+    connection.send(OpenContext(), now)  # on each new one, unless text_mode="segment"
     while (command := speech.next_command()) is not None: connection.send(command, now)
     speech.receive(event)              # then, until it is None, next_event has something for the user
     error = speech.fail(error)         # None: connect afresh, and send what next_command returns from its start
@@ -149,10 +150,22 @@ class ResumableSpeech:
         if self._options.text_mode == "segment":
             self._asked = [Speak(rest, self._context_id)]
             return
-        last = self._asked[-1]
-        self._asked = [SendText(rest, self._context_id)] if rest else []
-        if rest and isinstance(last, FinishContext | FlushText):
-            self._asked.append(last)
+        self._asked = self._asked_behind(rest)
+
+    def _asked_behind(self, rest: str) -> list[SpeechCommand]:
+        """What was asked for with the last of the text, and behind it. A flush counts if there is text before it."""
+        said = sum(len(command.text) for command in self._asked if isinstance(command, SendText)) - len(rest)
+        asked: list[SpeechCommand] = []
+        text = ""
+        for command in self._asked:
+            if isinstance(command, SendText):
+                text += command.text[said:]
+                said = max(0, said - len(command.text))
+            elif text or isinstance(command, FinishContext):
+                asked += [SendText(text, self._context_id)] if text else []
+                asked.append(command)
+                text = ""
+        return [*asked, SendText(text, self._context_id)] if text else asked
 
     def _release_words(self, heard: float) -> None:
         while self._words and self._words[0].end <= heard:
@@ -194,9 +207,9 @@ class _Text:
                 return
 
     def cut(self) -> str:
-        """Forget the text up to the last located word, and return the rest."""
+        """Forget the text up to the last located word, which there must be, and return the rest."""
         tokens = [match.end() for match in _TOKEN.finditer(self._text)][: self._next]
-        self._text = self._text[tokens[-1] :] if tokens else self._text
+        self._text = self._text[tokens[-1] :]
         self._tokens, self._next = None, 0
         self.located = False
         return self._text

@@ -58,7 +58,7 @@ class Continuity:
         self._lost_at = 0.0
         self._turn_since = 0.0
         self._last_end: float | None = None
-        self._vad_until = 0.0
+        self._vad_until = -VAD_SLACK  # it has told nothing yet
         self._old_until = 0.0
         self._pause: float | None = None
         self._pause_serial = 0
@@ -172,13 +172,12 @@ class Continuity:
         return [event]
 
     def _interim(self, event: InterimTranscript) -> list[Event]:
-        if self._unproven:
-            assert self._repeats is not None
-            if self._repeats.is_old_interim(event):
-                return []
+        assert self._repeats is not None  # since it is live
+        if self._unproven and self._repeats.is_old_interim(event):
+            return []
         if self._offset:
             event = msgspec.structs.replace(event, words=shift_words(event.words, self._offset))
-        return [*self._prove(event.words[0].start if event.words else None), event]
+        return [*self._prove(self._repeats.fresh_from(event)), event]
 
     def _final(self, event: FinalTranscript, sent: int) -> list[Event]:
         if self._offset:

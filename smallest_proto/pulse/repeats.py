@@ -14,6 +14,7 @@ from difflib import SequenceMatcher
 import msgspec
 
 from smallest_proto.pulse.events import FinalTranscript, InterimTranscript
+from smallest_proto.pulse.messages import Word
 from smallest_proto.vendor import UNSPACED_LANGUAGES
 
 _PUNCTUATION = re.compile(r"[^\w]+")
@@ -53,10 +54,14 @@ class Repeats:
         """Whether the interim says no more than what was said before."""
         return len(split_text(event.text, event.language)) <= len(self._expected)
 
+    def fresh_from(self, event: InterimTranscript) -> float | None:
+        """When the first of its words begins that was not said before; None when no word tells."""
+        return next((word.start for word in event.words if not self._is_old(word)), None)
+
     def fresh_part(self, event: FinalTranscript, *, timed: bool) -> FinalTranscript | None:
         """The final without what was said before, None when nothing is left of it."""
         if timed:
-            old = sum((word.start + word.end) / 2 < self._until for word in event.words)
+            old = sum(map(self._is_old, event.words))
             self._expected = self._expected[old:] if old == len(event.words) else []
             return _without_words(event, old)
         if not self._expected:
@@ -68,6 +73,9 @@ class Repeats:
         if not old:
             return event
         return _without_tokens(event, tokens, old)
+
+    def _is_old(self, word: Word) -> bool:
+        return (word.start + word.end) / 2 < self._until
 
 
 def _overlap(expected: list[str], heard: list[str], doubtful: int) -> tuple[int, int]:

@@ -117,8 +117,8 @@ class FrameReader(FrameDecoder):
                 break
             if (received := self._read(frame)) is not None:
                 return received
-        if self._at:  # an idle connection keeps no read alive
-            self._data, self._at = self._data[self._at :], 0
+        if self._at:  # all is taken, and an idle connection keeps no read alive
+            self._data, self._at = b"", 0
         return None
 
     def _whole(self) -> str | bytes | None:

@@ -372,6 +372,21 @@ def test_the_block_can_be_left_by_an_exception() -> None:
         run(main())
 
 
+def test_the_server_stops_on_a_loop_that_waits_for_completions_too() -> None:
+    """As on Windows: there asyncio has no readers to remove, and says so."""
+
+    async def main() -> None:
+        def remove_reader(_: object) -> bool:
+            raise NotImplementedError
+
+        asyncio.get_running_loop().remove_reader = remove_reader  # type: ignore[assignment, method-assign]  # no such loop here
+        async with serve() as server, connect_pulse(base_url=server.url) as stream:
+            await stream.end_input()
+            assert [type(event) async for event in stream][-1] is StreamEnded
+
+    run(main())
+
+
 def test_a_client_that_connects_and_says_nothing_does_not_hold_up_the_end() -> None:
     async def main() -> None:
         async with serve() as server:

@@ -1,23 +1,28 @@
 """Lightning against the local server, on every loop and carrier."""
 
+import json
 from collections.abc import Sequence
 
 import anyio
 import anyio.lowlevel
 import pytest
 
-from loops import EVERY_NET, Net
+from loops import EVERY_NET, Net, until
 from smallest_proto.errors import LocalProtocolError
 from smallest_proto.lightning import (
     AudioChunk,
     ContextCancelled,
     ContextComplete,
     LightningOptions,
+    OpenContext,
+    SendText,
     WordTimestamp,
 )
 from smallest_transports.asyncio import SpeechContext
 from smallest_transports.loopback.engines.base import SynthesizerSetup
 from smallest_transports.loopback.engines.scripted import ScriptedSynthesizer
+from sockets import QUICK, Peer
+from sockets import TEXT as TEXT_FRAME
 
 TEXT = "Good morning."
 SOON = LightningOptions(linger=0.02, silence_limit=0.2, first_audio_timeout=0.3)
@@ -148,6 +153,29 @@ def test_a_second_context_is_refused_while_one_is_active(net: Net) -> None:
             assert pcm_of(await events_of(context)) == spoken(TEXT)
 
     with net.server() as server:
+        net.run(main)
+
+
+@EVERY_NET
+def test_of_several_commands_those_before_a_refused_one_are_sent(net: Net) -> None:
+    texts: list[str] = []
+
+    async def behave(peer: Peer) -> None:
+        await peer.accept()
+        opcode, payload = await peer.frame()
+        assert opcode == TEXT_FRAME
+        texts.append(json.loads(payload)["text"])
+        await peer.until_gone()
+
+    async def main() -> None:
+        name = "context1"
+        async with net.on.connect_lightning(SOON, **net.to(url, limits=QUICK)) as stream:
+            with pytest.raises(LocalProtocolError, match="text"):
+                await stream.send(OpenContext(name), SendText(TEXT, name), SendText("", name))
+            await until(lambda: texts)
+            assert texts == [TEXT]
+
+    with net.raw(behave) as url:
         net.run(main)
 
 

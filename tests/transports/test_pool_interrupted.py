@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from functools import partial
 from itertools import count
 
@@ -15,6 +16,7 @@ from smallest_proto.errors import LocalProtocolError
 from smallest_proto.lightning import AudioChunk, ContextCancelled, ContextComplete, LightningOptions
 from smallest_transports._pool import LightningPool, PooledEvent, PooledSpeech
 from sockets import CLOSE, QUICK, TEXT, Peer, chunk, complete
+from sockets import until as until_there
 
 OPTIONS = LightningOptions(linger=0.005)
 PCM = bytes(4800)
@@ -147,6 +149,34 @@ def test_text_whose_sending_was_cancelled_goes_out_once(net: Net) -> None:
     with net.raw(behave) as url:
         net.run(main)
     assert texts == sent
+
+
+@THREE
+def test_speech_cancelled_while_it_connects_stays_silent(net: Net) -> None:
+    voice, cancelled = Voice(), threading.Event()
+
+    async def behave(peer: Peer) -> None:
+        await until_there(cancelled.is_set)
+        await voice(peer)
+
+    async def main() -> None:
+        async with net.on.lightning_pool(OPTIONS, **net.to(url, limits=QUICK)) as pool:
+            speech = pool.speak("Never heard.")
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(speech.__aenter__)
+                await until(lambda: pool._turns.taken)
+                await speech.cancel()
+                cancelled.set()
+            assert [event async for event in speech] == [ContextCancelled(context_id=speech.id)]
+            await speech.aclose()
+            assert pool.idle == 1  # and the connection is as good as new
+            async with pool.speak("One two.") as speech:
+                assert isinstance([event async for event in speech][-1], ContextComplete)
+            assert voice.texts == ["One two."]
+            assert voice.connections == 1
+
+    with net.raw(behave) as url:
+        net.run(main)
 
 
 @THREE

@@ -158,6 +158,38 @@ def test_of_two_readers_one_is_given_the_bytes_and_the_other_is_told(net: Net) -
 
 
 @EVERY_NET
+def test_of_two_readers_none_is_overtaken(net: Net) -> None:
+    """Each acts on its bytes as soon as it has them, so these must come out in order."""
+    numbers = b"".join(number.to_bytes(4) for number in range(80_000))
+
+    async def main() -> None:
+        stream = await net.stream_to(url)
+        heard = bytearray()
+
+        async def read() -> None:
+            while len(heard) < len(numbers):
+                if data := await stream.read(net.backend.now() + 0.05):
+                    heard.extend(data)
+
+        for _ in range(4):  # a large read and a small one behind it, in several cuts
+            heard.clear()
+            await stream.write(b"again", None)
+            await anyio.sleep(0.02)
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(read)
+                tasks.start_soon(read)
+            assert bytes(heard) == numbers
+        await stream.aclose()
+
+    async def behave(peer: Peer) -> None:
+        while await peer.reader.read(5):
+            peer.send(numbers)
+
+    with net.raw(behave) as url:
+        net.run(main)
+
+
+@EVERY_NET
 def test_a_cancelled_read_loses_nothing(net: Net) -> None:
     text = bytes(range(256)) * 40
 

@@ -85,6 +85,12 @@ async def mute(peer: Peer) -> None:
     await peer.until_gone()
 
 
+async def deaf(peer: Peer) -> None:
+    await peer.accept()
+    peer.stop_reading()
+    await peer.until_gone()
+
+
 @asynccontextmanager
 async def listened_to(
     backend: Counting, options: PulseOptions = QUIET, **given: Any
@@ -143,6 +149,34 @@ def test_an_event_that_a_call_causes_is_handed_out_at_once(net: Net, resume: boo
             backend.ahead = 0.0
 
     with net.raw(mute) as url:
+        net.run(main)
+
+
+@EVERY_LOOP
+@RESUMING
+@pytest.mark.usefixtures("short_close")
+def test_such_an_event_does_not_wait_for_a_server_that_does_not_read(net: Net, resume: bool) -> None:
+    backend = Counting(net.backend)
+
+    async def main() -> None:
+        async with listened_to(backend, **net.to(url, limits=QUICK), resume=resume) as (stream, events):
+            await stream.send_audio(PACKET)
+            backend.ahead = 6.0
+            with anyio.CancelScope() as given_up:
+                async with anyio.create_task_group() as tasks:
+
+                    async def look() -> None:
+                        await until(lambda: events)
+                        given_up.cancel()
+
+                    tasks.start_soon(look)
+                    for _ in range(300):
+                        await stream.send_audio(bytes(160_000))
+            assert given_up.cancelled_caught, "all was sent: this shows nothing"
+            assert events == [Usage(audio_seconds=0.1)]
+            backend.ahead = 0.0
+
+    with net.raw(deaf) as url:
         net.run(main)
 
 

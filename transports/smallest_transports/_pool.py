@@ -351,9 +351,7 @@ class PooledSpeech:
                 await fresh.stream.aclose()
                 return
             self._kept = fresh
-        if self._is_cancelled:
-            self._speech.receive(ContextCancelled(context_id=self.id))
-        elif self._kept is not None:
+        if self._kept is not None:
             await self._begin(self._kept.stream)
 
     def _stop_waiting(self) -> None:
@@ -361,6 +359,9 @@ class PooledSpeech:
             self._stopped.set()
 
     async def _begin(self, stream: LightningStream) -> None:
+        if self._is_cancelled:
+            self._speech.receive(ContextCancelled(context_id=self.id))
+            return
         self._context = stream.begun(self.id)
         self._opening = () if self.options.text_mode == "segment" else (OpenContext(self.id),)
         await self._send()

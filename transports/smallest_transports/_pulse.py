@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from functools import partial
 from types import TracebackType
 from typing import Self, cast, get_args
@@ -119,14 +119,14 @@ class PulseStream:
         """Send any command. Raises LocalProtocolError, or what ended the stream if it has ended."""
         await self._carrier.send(command)
 
-    def send_audio(self, pcm: bytes) -> Coroutine[object, object, None]:
+    async def send_audio(self, pcm: bytes) -> None:
         """Send audio of any length made of whole samples; waits while the server reads too slowly.
 
         Raises LocalProtocolError for malformed audio or after `end_input`, and what ended the stream if it has
         ended. A cancelled call may have taken all of the audio, none, or (long audio) its beginning; what it took
         is sent once, and in order.
         """
-        return self._carrier.send_audio(pcm)  # no coroutine around it: every packet passes here
+        await self._carrier.send_audio(pcm)
 
     async def flush(self) -> None:
         """Send what is held back for a full packet, and ask for nothing."""

@@ -122,8 +122,8 @@ class ResumingSession:
             self._gathered_size = size
         else:
             self.session.send(Audio(pcm), now)
-            await link.write(AT_ONCE)
             self._links.tell_poured()
+            await link.write(AT_ONCE)
         if self.session.closed is not None:
             self._check_alive()
 

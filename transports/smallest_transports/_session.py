@@ -132,16 +132,18 @@ class Session(Generic[Command]):
     async def send(self, *commands: Command) -> None:
         """Send any command, or several at once. Raises LocalProtocolError, or what ended the connection if it has.
 
-        Of several the first that is refused is the last that is looked at; those before it go with the next call.
+        Of several the first that is refused is the last that is looked at; those before it are sent.
         """
         link = self._opened()
         if link.clogged:  # calls that are cancelled must not pile up what they brought
             await self.room()
         self._check_alive()
         now = link.backend.now()
-        for command in commands:
-            self._conn.send(command, now)
-        await link.flush()
+        try:
+            for command in commands:
+                self._conn.send(command, now)
+        finally:
+            await link.flush()
         self._check_alive()
 
     async def room(self) -> None:

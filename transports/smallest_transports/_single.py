@@ -33,6 +33,7 @@ class SingleConnection(Session[ClientCommand]):
         self._check_alive()
         now = link.backend.now()
         self._conn.send(Audio(pcm), now)
+        link.tell()
         if self._unwritten or link.soon(self._written, now):
             self._unwritten += 1
             self._unwritten_bytes += len(pcm)
@@ -41,7 +42,6 @@ class SingleConnection(Session[ClientCommand]):
                 await link.write()
         else:
             await link.write()
-        link.tell()
         self._check_alive()
 
     def _written(self, now: float) -> None:

@@ -62,9 +62,10 @@ class TrioStream:
     async def read(self, deadline: float | None) -> bytes | None:
         """See `Stream.read`."""
         await trio.lowlevel.checkpoint_if_cancelled()
+        await self._give_way()  # with nothing in hand: what another one reads meanwhile comes before it
         if (data := self._received()) is not None:
             self.wake()  # what others wait for may stand in these bytes
-            await self._give_way(len(data))
+            self._count(len(data))
             return data
         with trio.CancelScope(deadline=math.inf if deadline is None else deadline) as scope:
             self._readers.add(scope)
@@ -110,8 +111,9 @@ class TrioStream:
         """See `Stream.write`."""
         self.send(data)  # before anything can cancel: a goodbye goes out from a cancelled scope too
         if not self._unwritten:
+            self._count(len(data))
             await trio.lowlevel.checkpoint_if_cancelled()
-            await self._give_way(len(data))
+            await self._give_way()
             return
         with trio.CancelScope(deadline=math.inf if deadline is None else deadline):
             await self._drain()
@@ -141,10 +143,13 @@ class TrioStream:
         if self._lost:  # another task found out
             raise ConnectionLost("the connection is gone", status=1006)
 
-    async def _give_way(self, size: int) -> None:
+    def _count(self, size: int) -> None:
+        """One more call that has not waited. Much data is as many."""
+        self._in_a_row += CALLS_IN_A_ROW if size >= BYTES_IN_A_ROW else 1
+
+    async def _give_way(self) -> None:
         """Let other tasks run now and then: a turn of trio's loop costs several times what a packet does."""
-        self._in_a_row += 1
-        if self._in_a_row >= CALLS_IN_A_ROW or size >= BYTES_IN_A_ROW:
+        if self._in_a_row >= CALLS_IN_A_ROW:
             self._in_a_row = 0
             await trio.lowlevel.cancel_shielded_checkpoint()
 

@@ -8,7 +8,7 @@ import ssl
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from smallest_proto import checks
 from smallest_proto.limits import Limits
@@ -117,8 +117,9 @@ class LoopbackServer:
         if listener is None:
             return
         try:
-            for sock in listener.sockets:
-                asyncio.get_running_loop().remove_reader(sock.fileno())
+            with suppress(NotImplementedError):  # of a loop that waits for completions, as on Windows
+                for sock in listener.sockets:
+                    asyncio.get_running_loop().remove_reader(sock.fileno())
             # before 3.12, asyncio forgets to close a socket that was accepted in the turn before its server is closed
             await asyncio.sleep(0)
         finally:
