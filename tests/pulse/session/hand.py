@@ -93,6 +93,14 @@ class Hand:
     ) -> None:
         connection.receive_close(code, "", self.now, error=error)
 
+    def again(self, connection: SessionConnection) -> SessionConnection:
+        """The connection drops and another takes over; what that tells so far is put away."""
+        self.drop(connection)
+        second = self.dial_later()
+        second.receive_open(self.now)
+        self.events()
+        return second
+
     def events(self) -> list[Event]:
         """What came since the last time."""
         return list(self._events())

@@ -14,7 +14,6 @@ from smallest_proto.pulse import (
     FinalTranscript,
     InterimTranscript,
     PulseOptions,
-    SessionConnection,
     Utterance,
 )
 from smallest_proto.pulse.repeats import Repeats
@@ -24,14 +23,6 @@ VAD = PulseOptions(vad_events=True, word_timestamps=False)
 EACH = 0.125
 SPOKEN = {"en": ("how", "are", "you", "this", "fine", "day"), "zh": tuple("今天气很好吗")}
 FRESH = {"en": ("indeed", "sir"), "zh": tuple("真的")}
-
-
-def _again(hand: Hand, connection: SessionConnection) -> SessionConnection:
-    hand.drop(connection)
-    second = hand.dial_later()
-    second.receive_open(hand.now)
-    hand.events()
-    return second
 
 
 def _told(hand: Hand) -> list[str]:
@@ -92,7 +83,7 @@ def test_what_was_final_is_silent_however_it_is_cut_and_written_the_next_time(
     start = 4.0 - count * EACH
     first = Speaker(language, timed=timed, at=start)
     hand.hear(connection, *(first.say(*part, final=True) for part in (left[:split], left[split:]) if part))
-    connection = _again(hand, connection)
+    connection = hand.again(connection)
     again = Speaker(language, timed=timed, at=start - (3.0 if timed else 0.0), style=style)
     ends = [i for i, cut in enumerate(cuts[: count - 1], 1) if cut]
     for begin, end in pairwise([0, *ends]):
@@ -122,7 +113,7 @@ def test_a_long_text_of_few_words_is_known_again() -> None:
     connection = hand.open()
     hand.speak(9.0)
     hand.hear(connection, text(*words))
-    connection = _again(hand, connection)
+    connection = hand.again(connection)
     hand.hear(connection, text("hm", *words[1:], "indeed"))
     assert _told(hand) == ["indeed"]
 
@@ -146,7 +137,7 @@ def test_most_of_the_words_must_agree(before: str, again: list[str], told: list[
     connection = hand.open()
     hand.speak(4.0)
     hand.hear(connection, text(*before.split()))
-    connection = _again(hand, connection)
+    connection = hand.again(connection)
     for words in again:
         hand.hear(connection, text(*words.split()))
     assert _told(hand) == told
@@ -164,7 +155,7 @@ def test_times_tell_that_words_without_them_were_before() -> None:
     connection = hand.open()
     hand.speak(6.0)
     hand.hear(connection, text("some", "words", "without", "times"), said("one", at=3.5))
-    connection = _again(hand, connection)
+    connection = hand.again(connection)
     hand.hear(connection, said("one", final=False))
     assert _told(hand) == []
     hand.hear(connection, said("one", "two", final=False))
@@ -179,7 +170,7 @@ def test_words_whose_audio_is_gone_are_not_expected() -> None:
         hand.speak(1.0)
         hand.hear(connection, text(word))
     kept = int(hand.session.kept_seconds)
-    connection = _again(hand, connection)
+    connection = hand.again(connection)
     hand.hear(connection, text(*words[-kept:], "new"))
     assert _told(hand) == ["new"]
 
@@ -192,7 +183,7 @@ def test_a_word_said_where_the_audio_that_is_kept_begins_is_not_expected() -> No
         if second in (2, 15):
             hand.hear(connection, text(f"w{second}"))
     assert hand.session.kept_seconds == 15.0
-    connection = _again(hand, connection)
+    connection = hand.again(connection)
     hand.hear(connection, text("w15", "new"))
     assert _told(hand) == ["new"]
 
@@ -210,11 +201,11 @@ def test_what_lies_behind_a_finalize_is_known_again_by_the_third_connection(coun
     hand.session.send(Finalize(), hand.now)
     hand.speak(2.0)
     hand.hear(connection, text(*words, from_finalize=False))
-    connection = _again(hand, connection)
+    connection = hand.again(connection)
     hand.hear(connection, text(*words[:come], from_finalize=True))
     assert _told(hand) == []
     assert hand.session.kept_seconds == 2.0
-    connection = _again(hand, connection)
+    connection = hand.again(connection)
     hand.hear(connection, text(*words[come:], "new"))
     assert _told(hand) == ["new"]
 
@@ -226,14 +217,14 @@ def test_behind_a_finalize_that_found_something_new_all_is_new(heard: str) -> No
     hand.speak(4.0)
     hand.hear(connection, said("one", "two", "three", at=2.5, each=0.25))
     hand.session.send(Finalize(), hand.now)
-    connection = _again(hand, connection)  # hears from 2.25 s on
+    connection = hand.again(connection)  # hears from 2.25 s on
     first, second = heard.split()
     hand.hear(connection, said(first, at=0.25, each=0.25, from_finalize=False))
     hand.hear(connection, said(second, "new", at=0.75, each=0.625, from_finalize=False))
     assert _told(hand) == [f"{second} new"]  # up to 4.25 s, as times are not exact
     hand.hear(connection, text("", from_finalize=True))
     assert hand.session.kept_seconds == 0.0
-    connection = _again(hand, connection)
+    connection = hand.again(connection)
     hand.speak(1.0)
     hand.hear(connection, said("and", final=False))
     assert _told(hand) == ["and"]
@@ -246,7 +237,7 @@ def test_a_finalize_that_was_answered_is_not_sent_again() -> None:
     hand.session.send(Finalize(), hand.now)
     hand.hear(connection, text("a", from_finalize=True))
     hand.speak(1.0)
-    connection = _again(hand, connection)
+    connection = hand.again(connection)
     assert all(isinstance(message, bytes) for message in connection.messages_to_send())
 
 
@@ -261,7 +252,7 @@ def test_words_before_a_pause_that_is_covered_are_not_expected() -> None:
         connection, vad("started", 0.0), text("yes"), vad("ended", 1.0), vad("started", 2.0), text("go")
     )
     assert hand.session.kept_seconds == 3.0
-    connection = _again(hand, connection)
+    connection = hand.again(connection)
     hand.hear(connection, text("go", "yes"))
     assert _told(hand) == ["yes"]
 
@@ -272,7 +263,7 @@ def test_words_since_a_pause_that_is_covered_are_expected() -> None:
     hand.speak(4.0)
     hand.hear(connection, vad("started", 0.0), text("a"), vad("ended", 1.0), text("b"), text("c"))
     assert hand.session.kept_seconds == 3.0
-    connection = _again(hand, connection)
+    connection = hand.again(connection)
     hand.hear(connection, text("b", "c", "new"))
     assert _told(hand) == ["new"]
 
@@ -282,7 +273,7 @@ def test_a_pause_is_covered_by_a_new_final_after_one_that_was_told_before() -> N
     connection = hand.open()
     hand.speak(4.0)
     hand.hear(connection, vad("started", 0.0), text("a"))
-    connection = _again(hand, connection)
+    connection = hand.again(connection)
     hand.hear(connection, vad("started", 0.0), vad("ended", 1.0), text("a"))
     assert _told(hand) == []
     assert hand.session.kept_seconds == 4.0

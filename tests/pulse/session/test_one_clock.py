@@ -19,7 +19,6 @@ from smallest_proto.pulse import (
     InterimTranscript,
     PulseConnection,
     PulseOptions,
-    SessionConnection,
     SpeechEnded,
     SpeechStarted,
     Word,
@@ -27,15 +26,6 @@ from smallest_proto.pulse import (
 
 VAD = PulseOptions(vad_events=True)
 WORDS = [Word("a", 0.5, 0.75), Word("b", 0.75, 1.25)]
-
-
-def _again(hand: Hand, connection: SessionConnection) -> SessionConnection:
-    """The connection drops and another takes over; what that tells so far is put away."""
-    hand.drop(connection)
-    second = hand.dial_later()
-    second.receive_open(hand.now)
-    hand.events()
-    return second
 
 
 def _events_of(connection: PulseConnection) -> list[Event]:
@@ -69,7 +59,7 @@ def test_when_all_was_final_the_next_connection_tells_what_it_would_alone_only_l
     hand.speak(before)
     hand.session.send(Finalize(), 0.0)
     hand.hear(connection, text("", from_finalize=True))
-    connection = _again(hand, connection)
+    connection = hand.again(connection)
     plain = PulseConnection(options, previous=first)
     plain.receive_open(hand.now)
     plain.send(Audio(bytes(2 * SECOND)), hand.now)
@@ -102,7 +92,7 @@ def test_a_turn_that_is_cut_off_ends_with_the_last_word_known_of_it(
     elif how == "fail":
         hand.drop(connection)
     else:
-        _again(hand, connection)
+        hand.again(connection)
         hand.wait(10.0)
     known = [end for end in ends if end is not None]
     assert _turns(hand) == [SpeechEnded(time=known[-1] if known else None)]
@@ -122,7 +112,7 @@ def test_a_turn_that_text_tells_of_begins_with_its_words(final: bool) -> None:
     connection = hand.open()
     hand.speak(6.0)
     hand.hear(connection, said("old", at=3.5))
-    connection = _again(hand, connection)
+    connection = hand.again(connection)
     hand.hear(connection, said("old", final=False))
     assert hand.events() == []
     hand.hear(connection, _with_words(*WORDS, final=final))
@@ -138,7 +128,7 @@ def test_a_final_that_is_partly_old_begins_its_turn_with_what_is_new() -> None:
     connection = hand.open()
     hand.speak(6.0)
     hand.hear(connection, said("old", at=3.5))
-    connection = _again(hand, connection)
+    connection = hand.again(connection)
     hand.hear(connection, said("old", "new", at=0.0))
     assert _turns(hand)[0] == SpeechStarted(time=4.0)
 
@@ -156,7 +146,7 @@ def test_a_turn_whose_words_have_no_times_begins_at_none(message: str) -> None:
     connection = hand.open()
     hand.speak(6.0)
     hand.hear(connection, text("old"))
-    connection = _again(hand, connection)
+    connection = hand.again(connection)
     hand.hear(connection, said("old", final=False))
     assert hand.events() == []
     hand.hear(connection, message)
@@ -171,7 +161,7 @@ def test_a_turn_that_the_vad_tells_of_begins_when_the_vad_says(message: str) -> 
     connection = hand.open()
     hand.speak(4.0)
     hand.hear(connection, vad("started", 0.5), text("old"), vad("ended", 1.0))
-    connection = _again(hand, connection)
+    connection = hand.again(connection)
     hand.hear(connection, vad("started", 0.55))
     assert hand.events() == []  # the same again, as far as anyone knows
     hand.hear(connection, message)
@@ -191,7 +181,7 @@ def test_what_the_vad_has_not_told_before_is_told_at_once(before: tuple[str, ...
     connection = hand.open()
     hand.speak(4.0)
     hand.hear(connection, *before)
-    connection = _again(hand, connection)
+    connection = hand.again(connection)
     hand.hear(connection, *before)
     hand.events()
     hand.hear(connection, vad("started", 0.5))
@@ -207,7 +197,7 @@ def test_a_turn_that_was_open_ends_however_short_it_was(end: float) -> None:
     connection = hand.open()
     hand.speak(4.0)
     hand.hear(connection, vad("started", 1.5))
-    connection = _again(hand, connection)
+    connection = hand.again(connection)
     hand.hear(connection, vad("started", 1.5), vad("ended", end))
     assert _turns(hand) == [SpeechEnded(time=end, source="vad")]
     hand.wait(10.0)
@@ -219,7 +209,7 @@ def test_a_start_that_is_told_again_does_not_keep_a_turn_open() -> None:
     connection = hand.open()
     hand.speak(4.0)
     hand.hear(connection, vad("started", 1.5))
-    connection = _again(hand, connection)
+    connection = hand.again(connection)
     hand.hear(connection, vad("started", 1.55))
     hand.wait(3.0)
     assert _turns(hand) == [SpeechEnded(time=None)]
@@ -240,7 +230,7 @@ def test_a_turn_that_goes_on_does_not_end_by_the_clock(goes_on: list[str]) -> No
     connection = hand.open()
     hand.speak(4.0)
     hand.hear(connection, vad("started", 1.5))
-    connection = _again(hand, connection)
+    connection = hand.again(connection)
     hand.hear(connection, *goes_on)
     ended = [event for event in _turns(hand) if isinstance(event, SpeechEnded)]
     hand.wait(10.0)
@@ -253,7 +243,7 @@ def test_the_end_of_an_old_turn_is_not_that_of_the_one_that_is_open() -> None:
     connection = hand.open()
     hand.speak(4.0)
     hand.hear(connection, text("a"), said("b", final=False))
-    connection = _again(hand, connection)
+    connection = hand.again(connection)
     hand.hear(connection, said("a", final=False), text("a"), said("b", final=False))
     assert hand.names() == ["InterimTranscript"]
     hand.hear(connection, text("b"))
@@ -265,7 +255,7 @@ def test_the_wait_for_a_turn_begins_anew_with_every_connection() -> None:
     connection = hand.open()
     hand.speak(1.0)
     hand.hear(connection, vad("started", 0.5))
-    connection = _again(hand, connection)
+    connection = hand.again(connection)
     hand.wait(2.0)
     hand.drop(connection)
     connection = hand.dial_later()
@@ -280,7 +270,7 @@ def test_the_wait_for_a_turn_begins_anew_with_every_connection() -> None:
 @pytest.mark.parametrize("first", [0.0, 0.05, 0.1])
 def test_a_vad_that_told_nothing_yet_repeats_nothing(first: float) -> None:
     hand = Hand(VAD)
-    connection = _again(hand, hand.open())
+    connection = hand.again(hand.open())
     hand.speak(1.0)
     hand.hear(connection, vad("started", first), vad("ended", 0.5))
     assert hand.events() == [SpeechStarted(time=first, source="vad"), SpeechEnded(time=0.5, source="vad")]
@@ -292,7 +282,7 @@ def test_a_turn_begins_with_the_first_word_that_is_new() -> None:
     hand.speak(6.0)
     hand.hear(connection, said("old", at=3.5))
     assert _turns(hand)[-1] == SpeechEnded(time=4.0)
-    connection = _again(hand, connection)
+    connection = hand.again(connection)
     old, new = Word("old", 0.0, 0.5), Word("new", 0.5, 1.0)
     hand.hear(connection, said("old", "new", final=False, words=(old, new)))
     assert _turns(hand) == [SpeechStarted(time=4.0)]
