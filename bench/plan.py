@@ -129,7 +129,7 @@ GROWTH = (
         "paced",
         {count: {"streams": count, "seconds": 1.5} for count in (1, 10, 100, 1000)},
         4,
-        _GROWING,
+        _HELD,
     ),
     Growth(
         "The length of one stream at maximum speed",
@@ -158,7 +158,7 @@ GROWTH = (
         "contexts",
         {
             count: {"at_once": count, "texts": texts, "pieces": 100}
-            for count, texts in ((1, 10), (10, 2), (100, 1))
+            for count, texts in ((1, 5), (10, 2), (100, 1))
         },
         1.5,
         _OURS_GROWING,
@@ -190,10 +190,10 @@ MEASURES: Sequence[Measure] = (
         "tts",
         "Text to speech at maximum speed: CPU µs per second of 24 kHz audio",
         (Figure("cpu_us", "TTS CPU µs/s", 0, OFFICIAL),),
-        {"texts": 2, "pieces": 1000},
+        {"texts": 1, "pieces": 1000},
         {"texts": 1, "pieces": 150},
         5,
-        1.1,
+        0.7,
     ),
     Measure(
         "speech",
@@ -230,10 +230,10 @@ MEASURES: Sequence[Measure] = (
             Figure("p99_us", "p99 µs", 0, OFFICIAL),
             Figure("cpu_us", "real-time CPU µs/s", 0, OFFICIAL),
         ),
-        {"streams": 100, "seconds": 3},
+        {"streams": 100, "seconds": 2},
         {"streams": 50, "seconds": 1},
-        2,
-        4.8,
+        5,
+        3.8,
         _PACED,
     ),
     Measure(
@@ -254,7 +254,7 @@ MEASURES: Sequence[Measure] = (
         {"streams": 50, "seconds": 2},
         1,
         1.8,
-        _RESIDENT,
+        _PACED,
         works="memory",
     ),
     Measure("import", "Importing it, in a fresh process", (Figure("ms", "import ms"),), {}, {}, 2, 0.2),
