@@ -136,7 +136,7 @@ GROWTH = (
         "min",
         "stt",
         {minutes: {"seconds": 60 * minutes} for minutes in (1, 60)},
-        2,
+        1,
         _GROWING,
         (Figure("grown_kb", "kB grown"),),
         2,
@@ -208,7 +208,7 @@ MEASURES: Sequence[Measure] = (
         {"texts": 8},
         {"texts": 3},
         2,
-        3,
+        2.2,
         _SPEAKING,
     ),
     Measure(

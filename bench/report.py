@@ -57,8 +57,9 @@ def _preface(command: str, loads: str) -> list[str]:
         "Each figure is the median of the rounds (least-most); x is the ratio to the other client's figure of the"
         " same round, the median of those. Client and server are processes of their own, each on a core of its own;"
         " every measurement has a fresh process, and clients take turns. CPU is user and system time of the client's"
-        " process alone, for each second of audio. The hand-written clients parse and do nothing else; ours infer"
-        " speech, keep audio for a reconnection, and watch limits and deadlines. Figures depend on the machine;"
+        " process alone, for each second of audio. The hand-written clients parse and do nothing else, picows"
+        " by hand in C: little more than what the machine's sockets and event loop cost. Ours infer speech, keep"
+        " audio for a reconnection, and watch limits and deadlines. Figures depend on the machine;"
         " ratios do so less.",
         "",
         f"Versions: {_versions()}.",

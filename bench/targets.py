@@ -8,6 +8,7 @@ from bench.peers import (
     ASYNCIO,
     BY_HAND,
     BY_HAND_AIOHTTP,
+    BY_HAND_PICOWS,
     FAST,
     FAST_WHOLE_TEXTS,
     OFFICIAL,
@@ -64,6 +65,11 @@ class Target(NamedTuple):
             return None if spread is None else (spread.middle, "")
         ratio = results.ratio(self.measure, self.client, self.key, beside, self.other_measure)
         return None if ratio is None else (ratio, beside if self.beside == BEST_PEER else "")
+
+    @property
+    def compared(self) -> bool:
+        """Whether a bare client of the protocol, as it is, compares with others too."""
+        return "LiveKit" not in self.client and self.beside in (OFFICIAL, BY_HAND, BY_HAND_AIOHTTP, BEST_PEER)
 
     def met(self, value: float) -> bool:
         """Whether that is enough."""
@@ -139,11 +145,16 @@ TARGETS = (
 
 def named(measure: str) -> set[str]:
     """The clients that a target is about in this measurement: worth more rounds than the others."""
-    return {name for t in TARGETS if measure in (t.measure, t.other_measure) for name in (t.client, t.beside)}
+    about = [t for t in TARGETS if measure in (t.measure, t.other_measure)]
+    least = {BY_HAND_PICOWS for t in about if t.compared}
+    return least.union(*((t.client, t.beside) for t in about))
 
 
 def asked_and_measured(results: Results) -> list[str]:
-    """The lines of a Markdown table, of the targets that were measured or should have been; none if none was."""
+    """The lines of a Markdown table, of the targets that were measured or should have been; none if none was.
+
+    Beside each what picows by hand comes to, which parses in C and does nothing else: about what a socket costs here.
+    """
     rows = []
     for target in TARGETS:
         if (measured := target.measured(results)) is not None:
@@ -151,7 +162,9 @@ def asked_and_measured(results: Results) -> list[str]:
             who = f" ({peer})" if peer else ""
             verdict = "" if target.met(value) else " **not met**"
             figure = f"{value:.2f}" if value < 100 else f"{value:,.0f}"
-            rows.append(f"| {target.words}{who} | {target.asked} | {figure}{verdict} |")
+            bare = target._replace(client=BY_HAND_PICOWS).measured(results) if target.compared else None
+            least = "" if bare is None else f"{bare[0]:.2f}"
+            rows.append(f"| {target.words}{who} | {target.asked} | {figure}{verdict} | {least} |")
         elif (target.measure, target.client) in results.failures:
-            rows.append(f"| {target.words} | {target.asked} | **failed** |")
-    return ["| | asked | measured |", "| --- | --- | --- |", *rows] if rows else []
+            rows.append(f"| {target.words} | {target.asked} | **failed** | |")
+    return ["| | asked | measured | picows by hand |", "| --- | --- | --- | --- |", *rows] if rows else []
