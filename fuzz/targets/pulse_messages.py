@@ -56,12 +56,14 @@ def fuzz(data: bytes) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         options = PulseOptions(**settings)
-        previous = None
+        previous, came_in = None, 0
         for connection in scenario.connections(steps):
             session = Session(
                 PulseConnection(options, limits=limits, previous=previous), command, eager=eager
             )
+            session.came_in = came_in  # the tail of the audio goes on with the next connection
             session.run(connection)
+            came_in = session.came_in
             check(session, options, carried=previous is not None)
             previous = session.layer if isinstance(session.layer, PulseConnection) else None
     if not eager:
