@@ -6,10 +6,11 @@ from collections.abc import Iterator
 
 import msgspec
 
-from smallest_proto.errors import ProtocolError
-from smallest_proto.events import NEED_DATA, Event
+from smallest_proto.errors import ConnectFailed, ProtocolError
+from smallest_proto.events import NEED_DATA, ConnectionClosed, Event
 from smallest_proto.pulse import (
     Audio,
+    FinalTranscript,
     PulseOptions,
     PulseSession,
     ResumePolicy,
@@ -21,6 +22,10 @@ from smallest_proto.pulse import (
 
 SECOND = 32_000
 """Bytes in a second of the default format."""
+
+FINALIZE, CLOSE, KEEPALIVE = '{"type":"finalize"}', '{"type":"close_stream"}', '{"type":"keepalive"}'
+NO = ConnectFailed("no route")
+WORDLESS = PulseOptions(word_timestamps=False)
 
 
 def said(*words: str, at: float = 0.0, each: float = 0.5, final: bool = True, **fields: object) -> str:
@@ -37,8 +42,23 @@ def text(*words: str, from_finalize: bool | None = None) -> str:
     return said(*words, words=(), from_finalize=from_finalize)
 
 
+LAST = said("bye", is_last=True)
+
+
 def vad(kind: str, time: float) -> str:
     return msgspec.json.encode(VadMessage(type=f"speech_{kind}", timestamp=time)).decode()
+
+
+def texts(events: list[Event]) -> list[str]:
+    """Of the finals among them."""
+    return [event.text for event in events if isinstance(event, FinalTranscript)]
+
+
+def ends(events: list[Event]) -> ConnectionClosed:
+    """The last of them, which is the end."""
+    closed = events[-1]
+    assert isinstance(closed, ConnectionClosed)
+    return closed
 
 
 class Hand:

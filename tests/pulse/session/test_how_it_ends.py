@@ -8,10 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pulse.session.hand import SECOND, Hand, audio_in, said
+from pulse.session.hand import LAST, NO, SECOND, Hand, audio_in, said
 from smallest_proto.error_shapes import error_for_close
 from smallest_proto.errors import (
-    ConnectFailed,
     ConnectionLost,
     HandshakeRejected,
     LocalProtocolError,
@@ -21,7 +20,9 @@ from smallest_proto.events import NEED_DATA, ConnectionClosed, Event
 from smallest_proto.limits import Limits
 from smallest_proto.pulse import (
     DEFAULT_RESUME,
+    CloseStream,
     Failure,
+    FinalTranscript,
     PulseConnection,
     PulseOptions,
     PulseSession,
@@ -32,13 +33,72 @@ from smallest_proto.pulse import (
     StreamEnded,
 )
 
-NO = ConnectFailed("no route")
-LAST = said("bye", is_last=True)
 CODES = st.sampled_from([1000, 1001, 1005, 1006, 1008, 1011, 1012, 1013, 4000])
 
 
 def _attempts(hand: Hand) -> list[int]:
     return [event.attempt for event in hand.events() if isinstance(event, Reconnecting)]
+
+
+# -- the end
+
+
+def test_the_end_is_confirmed() -> None:
+    hand = Hand()
+    connection = hand.open()
+    hand.speak(1.0)
+    hand.session.send(CloseStream(), 0.0)
+    hand.hear(connection, LAST)
+    events = hand.events()
+    assert isinstance(events[2], FinalTranscript)
+    assert events[2].is_last
+    assert events[-2:] == [StreamEnded(confirmed=True), ConnectionClosed(code=1000, expected=True)]
+    assert hand.session.next_deadline() is None
+
+
+def test_the_wait_for_the_end_is_bounded_across_connections() -> None:
+    hand = Hand(max_attempts=1000, end_timeout=10.0, first_delay=0.5, longest_delay=0.5)
+    connection = hand.open()
+    hand.speak(1.0)
+    hand.session.send(CloseStream(), 0.0)
+    hand.now = 5.0
+    hand.hear(connection, said("a"))  # progress: the wait begins anew
+    while hand.session.closed is None:
+        hand.drop(connection)
+        hand.wait()
+        connection = hand.session.next_connection() or connection
+        connection.receive_open(hand.now)
+        hand.now += 1.0
+    assert hand.now <= 16.0
+    events = hand.events()
+    assert events[-2] == StreamEnded(confirmed=False, reason="drain_timeout")
+    endless = Hand(end_timeout=None)
+    endless.open()
+    endless.session.send(CloseStream(), 0.0)
+    assert endless.session.next_deadline() is None
+
+
+def test_giving_up_ends_everything() -> None:
+    hand = Hand()
+    connection = hand.open()
+    hand.speak(1.0)
+    hand.hear(connection, said("a", final=False))
+    hand.session.migrate(0.0)
+    following = hand.dial()
+    hand.events()
+    hand.session.close(0.0)
+    assert hand.names() == ["Usage", "SpeechEnded", "StreamEnded", "ConnectionClosed"]
+    assert connection.close_requested
+    assert following.close_requested
+    hand.session.close(0.0)
+    assert hand.events() == []
+
+
+def test_giving_up_before_the_dial() -> None:
+    hand = Hand()
+    hand.session.close(0.0)
+    assert hand.names() == ["StreamEnded", "ConnectionClosed"]
+    assert hand.session.next_connection() is None
 
 
 # -- what is told
