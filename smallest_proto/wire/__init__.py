@@ -1,7 +1,7 @@
 """The byte level, for both ends and without I/O: WebSocket upgrade, frames, ping and close; HTTP; event streams."""
 
 from smallest_proto.wire.events import HandshakeCompleted, UpgradeReceived
-from smallest_proto.wire.frames import Mask
+from smallest_proto.wire.frame_writer import Mask
 from smallest_proto.wire.http import HttpServerWire, HttpWire, wants_upgrade
 from smallest_proto.wire.http_events import (
     BodyReceived,

@@ -28,7 +28,8 @@ from smallest_proto.machine import Machine, Table
 from smallest_proto.message_layer import MessageLayer
 from smallest_proto.timers import Timers
 from smallest_proto.wire.detail import NO_CLOSE_FRAME, NOTHING, Detail
-from smallest_proto.wire.frames import Close, FrameReader, FrameWriter, Mask, Received
+from smallest_proto.wire.frame_writer import FrameWriter, Mask
+from smallest_proto.wire.frames import Close, FrameReader, Received
 from smallest_proto.wire.redaction import Redactor
 from smallest_proto.wire.states import OVER, Action, Input, State
 
@@ -227,7 +228,11 @@ class BaseWire(ABC):
             return
         conn = self._conn
         assert conn is not None
-        self._out += map(self._writer.message, conn.messages_to_send())
+        messages = conn.messages_to_send()
+        if len(messages) > 1:
+            self._out.append(self._writer.row(messages))
+        else:
+            self._out += map(self._writer.message, messages)
         if (asked := conn.close_requested) is not None:
             self._step(Input.CLOSE, Detail(*asked))
 

@@ -1,20 +1,17 @@
-"""WebSocket frames in both directions, with wsproto's frame codec: RFC 6455 section 5, no extensions.
+"""WebSocket frames that come in, read with wsproto's frame codec: RFC 6455 section 5, no extensions.
 
 What is added to wsproto: sizes are checked when a frame's header is read, before anything is kept; messages
 are put together; every fault leaves as one exception with its close code; and nothing here depends on where
 the byte stream was cut.
 
 Nearly all traffic is messages of one frame each. Those do not pass through wsproto: one with a flawless
-header is read here, by a client, and every message is written here. All else is wsproto's, and so is everything
-about a frame that may be wrong. A test holds the two against each other.
+header is read here, by a client. All else is wsproto's, and so is everything about a frame that may be wrong.
+A test holds the two against each other.
 """
 
 from __future__ import annotations
 
-import os
 import struct
-from collections.abc import Callable
-from functools import lru_cache
 from typing import NamedTuple, TypeAlias
 
 from wsproto.frame_protocol import (
@@ -22,7 +19,6 @@ from wsproto.frame_protocol import (
     CloseReason,
     Frame,
     FrameDecoder,
-    FrameProtocol,
     Header,
     Opcode,
     ParseFailed,
@@ -36,28 +32,18 @@ NO_STATUS = 1005
 _VALID_CLOSE_CODES = frozenset({1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014})
 """Below 3000, those a frame may hold: RFC 6455 section 7.4.1 and the IANA registry after it."""
 
-_TEXT, _BINARY, _PING, _PONG = 0x81, 0x82, 0x89, 0x8A
-"""The first byte of a message in one frame, or of a control frame."""
+TEXT, BINARY = 0x81, 0x82
+"""The first byte of a message in one frame."""
 
-_MASKED = 0x80
+MASKED = 0x80
 _EXTENDED = {126: 2, 127: 8}
 """Bytes of the length behind a length byte that says so."""
-
-_SHORT, _MEDIUM, _LONG = struct.Struct("!BB").pack, struct.Struct("!BBH").pack, struct.Struct("!BBQ").pack
-"""A frame's header, by the form of its length."""
 
 _HEAD = struct.Struct("!BBH").unpack_from
 """Its first bytes, as if the length stood in the last two."""
 
 _NONE = bytearray()
 """Never written to: one for all, where most never need any."""
-
-_KEY_BYTES = 4
-_POOL_BYTES = 64
-"""Random bytes asked of the system at once: the call costs the same for a few."""
-
-Mask: TypeAlias = Callable[[bytes, bytes], bytes | bytearray]
-"""Takes a payload and a key of 4 bytes; returns the payload under that key (RFC 6455 section 5.3)."""
 
 
 class Ping(NamedTuple):
@@ -131,7 +117,7 @@ class FrameReader(FrameDecoder):
         if there - at < 4:
             return None
         first, size, extended = _HEAD(data, at)
-        if first != _TEXT and first != _BINARY:
+        if first != TEXT and first != BINARY:
             return None
         start = at + 2
         if size > 125:
@@ -155,14 +141,14 @@ class FrameReader(FrameDecoder):
             return None
         self._at = end
         payload = data[start:end]
-        return _utf8(payload, "a text message") if first == _TEXT else payload
+        return _utf8(payload, "a text message") if first == TEXT else payload
 
     def _end_begun(self) -> str | bytes:
         """The message that was set aside, now that the rest of it has come."""
         message, self._begun = self._begun, _NONE
         first = message[0]
         del message[: 2 + _EXTENDED.get(message[1], 0)]
-        return _utf8(message, "a text message") if first == _TEXT else bytes(message)
+        return _utf8(message, "a text message") if first == TEXT else bytes(message)
 
     def _frame(self) -> Frame | None:
         """What wsproto makes of the next bytes, of one frame at most: the one behind it may be whole."""
@@ -232,7 +218,7 @@ def _header_size(begin: bytes) -> int:
     """The bytes of the header that begins with these two, or with this one."""
     if len(begin) < 2:
         return 2
-    return 2 + _EXTENDED.get(begin[1] & 0x7F, 0) + (4 if begin[1] & _MASKED else 0)
+    return 2 + _EXTENDED.get(begin[1] & 0x7F, 0) + (4 if begin[1] & MASKED else 0)
 
 
 def _read_close(payload: bytes) -> Close:
@@ -251,68 +237,3 @@ def _utf8(data: bytes | bytearray, what: str) -> str:
         return data.decode()
     except UnicodeDecodeError:
         raise ParseFailed(f"{what} that is not UTF-8", CloseReason.INVALID_FRAME_PAYLOAD_DATA) from None
-
-
-class FrameWriter:
-    """Messages and control frames in, bytes out. A client's are masked by `mask`, each with a fresh random key."""
-
-    __slots__ = ("_client", "_mask", "_pool", "_used")
-
-    def __init__(self, *, client: bool, mask: Mask | None = None) -> None:
-        self._client = client
-        self._mask = mask or mask_bytes
-        self._pool = b""
-        self._used = 0
-
-    def message(self, message: str | bytes) -> bytes:
-        """One unfragmented message: str as text, bytes as binary."""
-        if isinstance(message, str):
-            return self._frame(_TEXT, message.encode())
-        return self._frame(_BINARY, message)
-
-    def ping(self) -> bytes:
-        """A ping without payload."""
-        return self._frame(_PING, b"")
-
-    def pong(self, payload: bytes) -> bytes:
-        """The answer to a ping."""
-        return self._frame(_PONG, payload)
-
-    def close(self, code: int, reason: str) -> bytes:
-        """A close frame, without a code for 1005. The reason is cut to the 123 bytes there is room for."""
-        codec = FrameProtocol(self._client, [])
-        return bytes(codec.close() if code == NO_STATUS else codec.close(code, reason))
-
-    def _frame(self, first: int, payload: bytes) -> bytes:
-        size = len(payload)
-        masked = _MASKED if self._client else 0
-        if size < 126:
-            head = _SHORT(first, masked | size)
-        elif size < 1 << 16:
-            head = _MEDIUM(first, masked | 126, size)
-        else:
-            head = _LONG(first, masked | 127, size)
-        if not masked:
-            return head + payload
-        # four bytes of the system's randomness, never handed out again: unpredictable, as RFC 6455 5.3 wants
-        if self._used == len(self._pool):
-            self._pool, self._used = os.urandom(_POOL_BYTES), 0
-        start = self._used
-        self._used = end = start + _KEY_BYTES
-        key = self._pool[start:end]
-        return head + key + self._mask(payload, key)
-
-
-def mask_bytes(payload: bytes, key: bytes) -> bytes:
-    """The `Mask` that needs no C of our own: as one number."""
-    size = len(payload)
-    mask = int.from_bytes(key) * _ones((size + 3) // 4)
-    if beyond := -size % 4:
-        mask >>= 8 * beyond
-    return (int.from_bytes(payload) ^ mask).to_bytes(size)
-
-
-@lru_cache(maxsize=16)
-def _ones(words: int) -> int:
-    """What repeats a number of 32 bits so many times."""
-    return int.from_bytes(b"\x00\x00\x00\x01" * words)

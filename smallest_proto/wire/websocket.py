@@ -19,7 +19,7 @@ from smallest_proto.message_layer import MessageLayer
 from smallest_proto.wire.base import BaseWire, Perform
 from smallest_proto.wire.client_handshake import ClientHandshake
 from smallest_proto.wire.detail import Detail
-from smallest_proto.wire.frames import Mask
+from smallest_proto.wire.frame_writer import Mask
 from smallest_proto.wire.redaction import Redactor
 from smallest_proto.wire.server_handshake import ServerHandshake
 from smallest_proto.wire.states import CLIENT, SERVER, Action, Input, State

@@ -29,8 +29,9 @@ from smallest_proto.lightning import AudioChunk, LightningOptions, decode
 from smallest_proto.lightning.decode import parse
 from smallest_proto.limits import Limits
 from smallest_proto.pulse import FinalTranscript, PulseOptions
-from smallest_proto.wire import frames
-from smallest_proto.wire.frames import FrameReader, FrameWriter
+from smallest_proto.wire import frame_writer
+from smallest_proto.wire.frame_writer import FrameWriter
+from smallest_proto.wire.frames import FrameReader
 from smallest_transports import asyncio as plain
 from smallest_transports import fast
 from sockets import (
@@ -236,7 +237,7 @@ def test_no_message_is_masked_in_python(monkeypatch: pytest.MonkeyPatch, speech:
         async with fast.lightning_pool(quick, **options) as pool, pool.speak("Good morning.") as spoken:
             assert [event async for event in spoken]
 
-    monkeypatch.setattr(frames, "mask_bytes", slow)
+    monkeypatch.setattr(frame_writer, "mask_bytes", slow)
     run("asyncio", False, behave, client)
 
 

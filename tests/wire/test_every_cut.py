@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from smallest_proto.events import ConnectionClosed, Event
 from smallest_proto.limits import Limits
 from smallest_proto.testing import Cut, bytewise, cut_at, whole
-from smallest_proto.wire.frames import FrameReader, FrameWriter
+from smallest_proto.wire.frame_writer import FrameWriter
+from smallest_proto.wire.frames import FrameReader
 from wire.recording import Client, Frame, Received, close_frame, events, frame, frames, text
 from wire.test_frames import CLIENT_FAULTS, LIMITS
 

@@ -14,7 +14,8 @@ from wsproto.frame_protocol import FrameDecoder, FrameProtocol, ParseFailed
 from smallest_proto.limits import Limits
 from smallest_proto.pulse import PulseConnection, PulseOptions
 from smallest_proto.testing import Cut, bytewise, cut_at, random_cuts, whole
-from smallest_proto.wire.frames import Close, FrameReader, FrameWriter, Received, mask_bytes
+from smallest_proto.wire.frame_writer import FrameWriter, mask_bytes
+from smallest_proto.wire.frames import Close, FrameReader, Received
 from smallest_proto.wire.websocket import WebSocketWire
 from wire.recording import GOOD_101, accept_token, close_frame, frame, request
 
@@ -184,13 +185,13 @@ def test_the_short_way_is_taken(size: int, monkeypatch: pytest.MonkeyPatch) -> N
     assert taken == 0
 
 
-@pytest.mark.parametrize("client", [True, False])
-@given(
-    st.one_of(
-        st.text(), st.binary(), *(st.sampled_from(EDGES).map(kind) for kind in (bytes, "\u00e9".__mul__))
-    ),
-    st.binary(min_size=4, max_size=4),
+MESSAGES = st.one_of(
+    st.text(), st.binary(), *(st.sampled_from(EDGES).map(kind) for kind in (bytes, "\u00e9".__mul__))
 )
+
+
+@pytest.mark.parametrize("client", [True, False])
+@given(MESSAGES, st.binary(min_size=4, max_size=4))
 @example(message="", key=b"\0\0\0\0")
 def test_what_is_written_is_what_wsproto_would_write(client: bool, message: str | bytes, key: bytes) -> None:
     """And wsproto reads it as what it was."""
@@ -202,6 +203,33 @@ def test_what_is_written_is_what_wsproto_would_write(client: bool, message: str 
     peer.receive_bytes(bytes(ours))
     (read,) = peer.received_frames()
     assert (read.payload, read.message_finished) == (message, True)
+
+
+@pytest.mark.parametrize("client", [True, False])
+@given(
+    st.lists(MESSAGES | st.sampled_from([b"", b"12", b"x" * 126, "text"]), max_size=12),
+    st.binary(min_size=4, max_size=4),
+)
+def test_a_row_of_messages_is_each_of_them(client: bool, messages: list[str | bytes], key: bytes) -> None:
+    with mock.patch("os.urandom", side_effect=lambda size: key * (size // 4)):
+        codec = FrameProtocol(client, [])
+        row = FrameWriter(client=client).row(messages)
+        assert row == b"".join(codec.send_data(message) for message in messages)
+
+
+def test_each_message_of_a_row_has_a_key_of_its_own() -> None:
+    """In the order in which they are drawn, and no row has one of another's."""
+    drawn = b"".join(number.to_bytes(4) for number in range(40))
+    rest = [drawn]
+
+    def urandom(size: int) -> bytes:
+        data, rest[0] = rest[0][:size], rest[0][size:]
+        return data
+
+    with mock.patch("os.urandom", urandom):
+        writer = FrameWriter(client=True)
+        rows = writer.row([b""] * 15) + writer.row([b""] * 25)
+    assert b"".join(rows[i + 2 : i + 6] for i in range(0, len(rows), 6)) == drawn
 
 
 @pytest.mark.parametrize("client", [True, False])
