@@ -218,10 +218,14 @@ def test_the_headers_of_an_answer() -> None:
     assert headers["X-External-Request-Id"] == ""
     assert headers["Content-Type"] == "audio/wav"
     assert "x-content-expiry" not in headers  # nobody asked
-    assert (
-        failure_reply(500, "InternalServerError", "oh").body
-        == b'{"error":"InternalServerError","message":"oh"}'
-    )
+    asked = post(BODY | {"session_id": "s"})
+    assert isinstance(asked, SpeechAsked)
+    assert dict(speech_headers(asked, request_id="q", session_id="w"))["X-External-Session-Id"] == "s"
+
+
+def test_a_failure_is_answered() -> None:
+    reply = failure_reply(500, "InternalServerError", "oh")
+    assert (reply.status, reply.body) == (500, b'{"error":"InternalServerError","message":"oh"}')
 
 
 JSON_VALUES = st.recursive(

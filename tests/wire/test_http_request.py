@@ -127,6 +127,8 @@ def test_what_is_no_request(wrong: dict[str, str]) -> None:
         request(headers=[("transfer-encoding", "chunked")]),
         request(headers=[("Expect", "100-continue")]),
         request(headers=[("A", "b\r\nC: d")]),
+        request(headers=[("A", "b\r\n")]),
+        request(headers=[("A", "\x0bb")]),
         request(target=f"/x y?token={KEY}"),
         request(target="/ü"),
     ],

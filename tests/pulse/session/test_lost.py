@@ -210,7 +210,7 @@ def test_is_last_that_nobody_asked_for_is_not_the_end() -> None:
     events = hand.events()
     assert [type(e).__name__ for e in events] == ["SpeechStarted", "FinalTranscript", "Usage", "Reconnecting"]
     assert isinstance(events[1], FinalTranscript)
-    assert not events[1].is_last
+    assert events[1].is_last is False
     assert connection.close_requested
 
 
