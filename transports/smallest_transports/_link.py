@@ -19,9 +19,6 @@ from smallest_transports._backend import AT_ONCE, READ_SIZE, Backend, Stream
 
 Wire: TypeAlias = WebSocketWire | WebSocketServerWire | HttpWire | HttpServerWire
 
-IN_A_ROW = 0.001
-"""Seconds between two messages of which the second is worth keeping back to the end of the loop's turn."""
-
 
 class Link:
     """One connection, WebSocket or HTTP, over one stream."""
@@ -36,7 +33,6 @@ class Link:
         self._hears_until = math.inf
         self._closing = False
         self._owed = 0
-        self._asked_at = -math.inf
         self._failed = False
 
     @property
@@ -74,9 +70,6 @@ class Link:
 
     def soon(self, queue: Callable[[float], None], now: float) -> bool:
         """See `SessionLink.soon`."""
-        last, self._asked_at = self._asked_at, now
-        if now - last > IN_A_ROW:
-            return False
         self.backend.soon(partial(self._turn, queue, now))
         return True
 

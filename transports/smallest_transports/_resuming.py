@@ -12,7 +12,7 @@ from smallest_proto.events import NEED_DATA, Event
 from smallest_proto.pulse import Audio, PulseSession
 from smallest_proto.pulse.audio_input import checked_audio
 from smallest_proto.pulse.commands import ClientCommand
-from smallest_transports._backend import AT_ONCE, Backend
+from smallest_transports._backend import Backend
 from smallest_transports._connect import ConnectSettings
 from smallest_transports._session import MOST_BYTES, Opener
 from smallest_transports._session_links import SessionLinks
@@ -101,11 +101,12 @@ class ResumingSession:
     async def send_audio(self, pcm: bytes) -> None:
         """As `send`, of `Audio`.
 
-        What comes alone is sent at once, what follows it closely is gathered: a call of the system costs more than
-        everything that is done for a packet here.
+        It leaves at the end of the loop's turn, with all that came in it: a call of the system costs more than
+        everything that is done for a packet here, and of many streams that are due in one turn none keeps the others
+        waiting for it.
         """
         size = len(pcm) if isinstance(pcm, bytes) else 0
-        if not 0 < size <= self._slice or size % self._width:
+        if not 0 < size < MOST_BYTES or size % self._width:
             await self._send_slices(pcm)
         elif self._gathered:
             self._gathered.append(pcm)
@@ -115,15 +116,16 @@ class ResumingSession:
             self._pour(self._backend.now())
             await self._links.flush()
             await self._unclog()
-        elif not self.session.is_heard or (link := self._links.only) is None or link.clogged:
+        elif (
+            not self.session.is_heard
+            or (link := self._links.only) is None
+            or link.clogged
+            or not link.soon(self._pour, self._backend.now())
+        ):
             await self._send_slices(pcm)
-        elif link.soon(self._pour, now := self._backend.now()):
+        else:
             self._gathered.append(pcm)
             self._gathered_size = size
-        else:
-            self.session.send(Audio(pcm), now)
-            self._links.tell_poured()
-            await link.write(AT_ONCE)
         if self.session.closed is not None:
             self._check_alive()
 

@@ -70,8 +70,8 @@ class SessionLink(Protocol):
     def soon(self, queue: Callable[[float], None], now: float) -> bool:
         """At the end of this turn of the loop call `queue` with `now`, the time it is, then write what it queued.
 
-        False where that does not pay, as for one message alone, or cannot be done without waiting: nothing is called
-        then. When the connection is gone by then, it is `clogged`, and `room` tells the machine.
+        False where that cannot be done without waiting: nothing is called then. When the connection is gone by then,
+        it is `clogged`, and `room` tells the machine.
         """
 
     def tell(self) -> None:

@@ -26,7 +26,7 @@ class SingleConnection(Session[ClientCommand]):
         self._unwritten_bytes = 0
 
     async def send_audio(self, pcm: bytes) -> None:
-        """As `send`, of `Audio`; what follows it closely is written together with it."""
+        """As `send`, of `Audio`; written at the end of the loop's turn, with all that came in it."""
         link = self._opened()
         if link.clogged:
             await self.room()
