@@ -64,6 +64,8 @@ class QueuedLayer:
     All are to be read. `outbox`, `events`, `timers`, `request_close` and `finish` are for the protocol's own code.
     """
 
+    __slots__ = ("close_requested", "closed", "events", "heartbeat", "outbox", "timers")
+
     def __init__(self, heartbeat: float | None) -> None:
         self.heartbeat = heartbeat
         self.close_requested: tuple[int, str] | None = None

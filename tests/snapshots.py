@@ -20,10 +20,15 @@ def snapshot(value: object, _seen: frozenset[int] = frozenset()) -> object:
         return [(snapshot(k, seen), snapshot(v, seen)) for k, v in value.items()]
     if isinstance(value, list | tuple | set | frozenset | deque):
         return [snapshot(v, seen) for v in value]
+    if callable(value):
+        return "callable"
+    return type(value).__name__, [(name, snapshot(of, seen)) for name, of in attributes(value).items()]
+
+
+def attributes(value: object) -> dict[str, object]:
+    """What stands in an object itself, in slots or not."""
     names = list(getattr(value, "__dict__", ()))
     for kind in type(value).__mro__:
         slots = getattr(kind, "__slots__", ())
-        names += [slots] if isinstance(slots, str) else list(slots)
-    if callable(value):
-        return "callable"
-    return type(value).__name__, [(name, snapshot(getattr(value, name, None), seen)) for name in names]
+        names += [slots] if isinstance(slots, str) else slots
+    return {name: getattr(value, name, None) for name in names}

@@ -59,6 +59,21 @@ class _Cause(msgspec.Struct, frozen=True):
 class ClientEnd:
     """Works on the queues and timers of its `LightningConnection`, which documents every method."""
 
+    __slots__ = (
+        "_awaited",
+        "_base64",
+        "_clock",
+        "_context",
+        "_ended",
+        "_keep_alives",
+        "_machine",
+        "_messages",
+        "_opened",
+        "_options",
+        "_to",
+        "_used",
+    )
+
     def __init__(self, connection: QueuedLayer, options: LightningOptions, base64: Base64 | None) -> None:
         self._to = connection
         self._base64 = base64

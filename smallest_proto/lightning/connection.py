@@ -31,6 +31,8 @@ class LightningConnection(QueuedLayer):
         `validate=True`. It takes base64 of RFC 4648 section 4, padded, and raises ValueError for anything else.
     """
 
+    __slots__ = ("_end", "options", "role")
+
     def __init__(
         self,
         options: LightningOptions,

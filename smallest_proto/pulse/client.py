@@ -72,6 +72,23 @@ class _Cause(msgspec.Struct, frozen=True):
 class ClientEnd:
     """Works on the queues and timers of its `PulseConnection`, which documents every method."""
 
+    __slots__ = (
+        "_chunker",
+        "_error",
+        "_format",
+        "_heard_anything",
+        "_keepalive",
+        "_limits",
+        "_machine",
+        "_offset",
+        "_options",
+        "_sent_bytes",
+        "_speech",
+        "_to",
+        "_usage",
+        "session_id",
+    )
+
     def __init__(
         self, connection: QueuedLayer, options: PulseOptions, limits: Limits, previous: ClientEnd | None
     ) -> None:

@@ -27,6 +27,8 @@ class PulseConnection(QueuedLayer):
     usage not reported yet do instead.
     """
 
+    __slots__ = ("_end", "options", "role")
+
     def __init__(
         self,
         options: PulseOptions,

@@ -47,6 +47,30 @@ class Continuity:
     `held` says that the turn was open when the connection before was lost, and has not gone on since.
     """
 
+    __slots__ = (
+        "_doubtful_serial",
+        "_early_start",
+        "_final_since_pause",
+        "_last_end",
+        "_log",
+        "_lost_at",
+        "_offset",
+        "_old_until",
+        "_pause",
+        "_pause_serial",
+        "_repeats",
+        "_said",
+        "_serial",
+        "_settled",
+        "_settled_serial",
+        "_turn_open",
+        "_turn_since",
+        "_unproven",
+        "_vad_until",
+        "finals",
+        "held",
+    )
+
     def __init__(self, log: ReplayLog) -> None:
         self._log = log
         self._said: list[_Said] = []

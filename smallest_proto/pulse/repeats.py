@@ -40,6 +40,8 @@ class Repeats:
     The first `doubtful` of those words may have been said before the connection began to hear.
     """
 
+    __slots__ = ("_doubtful", "_expected", "_until")
+
     def __init__(self, until: float, expected: Sequence[str], doubtful: int = 0) -> None:
         self._until = until
         self._expected = _bare(expected)

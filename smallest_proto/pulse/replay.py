@@ -37,6 +37,21 @@ class ReplayLog:
     `start` lies before `covered` by the overlap, or behind it when audio had to go that no final has covered.
     """
 
+    __slots__ = (
+        "_audio",
+        "_marks",
+        "_most",
+        "_near",
+        "_overlap",
+        "_rate",
+        "_replay_from",
+        "_width",
+        "covered",
+        "input_ended",
+        "last_serial",
+        "start",
+    )
+
     def __init__(
         self, audio_format: AudioFormat, *, keep_seconds: float, keep_bytes: int, overlap: float
     ) -> None:

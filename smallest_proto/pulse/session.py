@@ -68,6 +68,22 @@ class PulseSession:
     See the module for what the driver has to do.
     """
 
+    __slots__ = (
+        "_attempts",
+        "_closed",
+        "_continuity",
+        "_events",
+        "_feed",
+        "_limits",
+        "_log",
+        "_machine",
+        "_next",
+        "_policy",
+        "_random",
+        "_timers",
+        "_to_dial",
+    )
+
     def __init__(
         self,
         options: PulseOptions,

@@ -59,6 +59,17 @@ class SessionConnection(PulseConnection):
     `options` are what its request is made from.
     """
 
+    __slots__ = (
+        "_finalizes",
+        "_for_the_wire",
+        "_owner",
+        "closed_by",
+        "last_serial",
+        "opened_at",
+        "replay_due",
+        "sent",
+    )
+
     def __init__(self, owner: Owner, options: PulseOptions, limits: Limits) -> None:
         super().__init__(options, limits=limits)
         self.sent = 0

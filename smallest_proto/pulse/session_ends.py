@@ -40,6 +40,8 @@ def cause_of(end: Event, now: float) -> Cause:
 class Attempts:
     """Counts the dials without progress, and says whether and when another may follow."""
 
+    __slots__ = ("_ever_open", "_planned", "_policy", "count")
+
     def __init__(self, policy: ResumePolicy) -> None:
         self._policy = policy
         self._ever_open = False

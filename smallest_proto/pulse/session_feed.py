@@ -22,6 +22,8 @@ PACKET = 0.1
 class Feed:
     """The log of a session and its live connection. Works on the timers and the events of its session."""
 
+    __slots__ = ("_events", "_format", "_policy", "_timers", "continuity", "live", "log", "options")
+
     def __init__(
         self, options: PulseOptions, policy: ResumePolicy, timers: Timers, events: EventQueue
     ) -> None:

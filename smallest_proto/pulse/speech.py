@@ -30,6 +30,18 @@ class SpeechInference:
     `time_offset` seconds are added to every time, so that a stream of several connections has one clock.
     """
 
+    __slots__ = (
+        "_final_seen",
+        "_machine",
+        "_offset",
+        "_options",
+        "_outstanding",
+        "_read_text",
+        "_seed",
+        "_vad_ended_at",
+        "_vad_seen",
+    )
+
     def __init__(self, options: PulseOptions, *, turn: Turn = Turn.SILENT, time_offset: float = 0.0) -> None:
         self._seed = options.compat == "seed"
         self._options = options

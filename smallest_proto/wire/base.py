@@ -51,6 +51,22 @@ Perform: TypeAlias = Callable[[Any, Detail], None]
 class BaseWire(ABC):
     """The byte level under one `MessageLayer`; see `WebSocketWire` and `WebSocketServerWire`."""
 
+    __slots__ = (
+        "_asked",
+        "_conn",
+        "_events",
+        "_heartbeat",
+        "_limits",
+        "_machine",
+        "_now",
+        "_out",
+        "_reader",
+        "_redactor",
+        "_relaying",
+        "_timers",
+        "_writer",
+    )
+
     def __init__(
         self,
         table: Table[State, Input, Action],

@@ -40,6 +40,8 @@ class WebSocketWire(BaseWire):
     Raises ValueError for a request that cannot be written.
     """
 
+    __slots__ = ("_handshake",)
+
     def __init__(
         self,
         conn: MessageLayer,
@@ -81,6 +83,8 @@ class WebSocketServerWire(BaseWire):
     Events: `UpgradeReceived`, then, after `accept`, those of the message layer, then `ConnectionClosed`. What
     is no upgrade request is answered with the fitting HTTP status and ends in a `ConnectionClosed`.
     """
+
+    __slots__ = ("_early", "_handshake")
 
     def __init__(self, *, limits: Limits = Limits()) -> None:
         super().__init__(SERVER, client=False, limits=limits, conn=None, redactor=Redactor())

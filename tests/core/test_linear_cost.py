@@ -22,6 +22,7 @@ from smallest_proto.lightning import (
 from smallest_proto.message_layer import MessageLayer
 from smallest_proto.pulse import Audio, PulseConnection, PulseOptions, PulseSession
 from smallest_proto.wire.websocket import WebSocketWire
+from snapshots import attributes
 from wire.recording import GOOD_101, accept_token, frame, request
 
 OPTIONS = PulseOptions()
@@ -158,7 +159,8 @@ def test_a_longer_speech() -> None:
 def test_more_contexts_on_a_connection() -> None:
     """Of each the id is kept, since none may be used twice; else a bounded memory of the latest."""
     speech = Speaking()
-    used = vars(speech.conn._end)["_used"]
+    used = attributes(speech.conn._end)["_used"]
+    assert isinstance(used, set)
     speech.run(800)  # by then the bounded memories are full
     assert len(used) == 800
     used.clear()

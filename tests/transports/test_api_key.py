@@ -16,6 +16,7 @@ from smallest_proto.errors import ProtocolError
 from smallest_proto.events import ServerErrorReceived
 from smallest_transports._connect import find_key, settings
 from smallest_transports.asyncio import connect_lightning, connect_pulse
+from snapshots import attributes
 from sockets import CLOSE, QUICK, Peer, frame
 
 CANARY = "sk_canary_5dc2a6"
@@ -96,7 +97,7 @@ def test_settings_do_not_show_it() -> None:
         limits=None,
     )
     assert CANARY not in repr(given) + str(given) + f"{given}" + repr(
-        vars(connect_pulse(api_key=CANARY, resume=False))
+        attributes(connect_pulse(api_key=CANARY, resume=False))
     )
     with pytest.raises(TypeError):
         pickle.dumps(given)

@@ -113,22 +113,30 @@ def test_prewarmed_connections_are_used(net: Net) -> None:
 
 @EVERY_NET
 def test_a_connection_that_the_server_closed_meanwhile_is_not_used(net: Net) -> None:
+    """Not even if the loop has not turned since, and has not seen it."""
+    spoken, left = threading.Event(), threading.Event()
+
     async def speak_and_leave(peer: Peer) -> None:
         await peer.accept()
         await peer.until('"continue":false')
         peer.text(chunk(PCM))
         peer.text(complete())
+        await until(spoken.is_set)
         peer.close_frame(1000)
+        left.set()
         await peer.until_gone()
 
-    sessions = Sessions(speak_and_leave)
+    sessions = Sessions(speak_and_leave, speak)
 
     async def main() -> None:
         async with net.on.lightning_pool(
-            OPTIONS, base_url=url, api_key="k", limits=QUICK, **net.trust
+            OPTIONS, base_url=url, api_key="k", limits=QUICK, resume=False, **net.trust
         ) as pool:
-            for _ in range(2):
-                assert pcm(await say(pool)) == len(PCM)
+            assert pcm(await say(pool)) == len(PCM)
+            assert pool.idle == 1
+            spoken.set()
+            assert left.wait(5)
+            assert pcm(await say(pool)) == len(PCM)
         assert sessions.count == 2
 
     with net.raw(sessions) as url:

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 
 import anyio
 import pytest
@@ -97,6 +98,37 @@ def test_bytes_at_hand_go_before_a_deadline_that_has_passed(net: Net) -> None:
         await until(pen.left.is_set)
         assert await in_time(stream) == b""
         await stream.aclose()
+
+    with net.raw(pen.behave) as url:
+        net.run(main)
+
+
+def in_the_end(stream: Stream) -> bool:
+    """Whether it becomes readable while the loop does not turn."""
+    given_up = time.monotonic() + 5
+    while not stream.readable and time.monotonic() < given_up:
+        time.sleep(0.001)
+    return stream.readable
+
+
+@EVERY_NET
+def test_what_has_come_is_known_without_a_turn_of_the_loop(net: Net) -> None:
+    pen = Pen()
+
+    async def main() -> None:
+        stream = await net.stream_to(url)
+        # behind the handshake of TLS its server may have more to say
+        assert net.carrier == "tls" or not stream.readable
+        pen.ink.append(b"there")
+        assert in_the_end(stream)
+        assert await in_time(stream) == b"there"
+        assert not stream.readable
+        pen.ink.append(None)
+        assert in_the_end(stream)
+        assert await in_time(stream) == b""
+        assert stream.readable
+        await stream.aclose()
+        assert stream.readable
 
     with net.raw(pen.behave) as url:
         net.run(main)

@@ -14,6 +14,7 @@ from smallest_transports._asyncio_dial import dial
 from smallest_transports._backend import CLOSE_TIMEOUT, READ_SIZE, Event
 from smallest_transports._connect_errors import cannot_connect, too_late
 from smallest_transports._proxy import Proxy
+from smallest_transports._readable import has_come
 from smallest_transports._waiters import Waiters
 
 
@@ -29,6 +30,18 @@ _scratch = _Scratch()
 
 class AsyncioStream(asyncio.BufferedProtocol):
     """A `Stream`. Also serves accepted connections: give it to `loop.create_server` as the protocol."""
+
+    __slots__ = (
+        "_ended",
+        "_loop",
+        "_lost",
+        "_reading_paused",
+        "_transport",
+        "_unread",
+        "_unread_size",
+        "_waiters",
+        "_writing_paused",
+    )
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -84,6 +97,13 @@ class AsyncioStream(asyncio.BufferedProtocol):
     def clogged(self) -> bool:
         """See `Stream.clogged`."""
         return self._writing_paused
+
+    @property
+    def readable(self) -> bool:
+        """See `Stream.readable`."""
+        if self._unread or self._ended or self._transport is None:
+            return True
+        return has_come(self._transport.get_extra_info("socket").fileno())
 
     async def read(self, deadline: float | None) -> bytes | None:
         """See `Stream.read`."""

@@ -28,6 +28,11 @@ class Stream(Protocol):
         """Whether earlier bytes still wait to leave, so that a write would wait."""
         ...
 
+    @property
+    def readable(self) -> bool:
+        """Whether bytes have come, or the end: asked of the system, as the loop may not have been told yet."""
+        ...
+
     async def read(self, deadline: float | None) -> bytes | None:
         """Bytes as they come, b"" at the end of the stream however it ended, None once the deadline has passed.
 

@@ -45,6 +45,8 @@ class LightningStream(Session[ClientCommand]):
     what reads the socket. `reusable` says whether another context may follow on this connection.
     """
 
+    __slots__ = ("_context", "_lightning")
+
     def __init__(
         self,
         backend: Backend,
@@ -105,6 +107,8 @@ class LightningStream(Session[ClientCommand]):
 
 class SpeechContext:
     """One synthesis. Send text and iterate, from two tasks or in turns; iterate until it ends."""
+
+    __slots__ = ("_ended", "_link", "_stream", "id")
 
     def __init__(self, stream: LightningStream, link: SessionLink, context_id: str) -> None:
         self._stream = stream

@@ -23,6 +23,19 @@ Wire: TypeAlias = WebSocketWire | WebSocketServerWire | HttpWire | HttpServerWir
 class Link:
     """One connection, WebSocket or HTTP, over one stream."""
 
+    __slots__ = (
+        "_closing",
+        "_event",
+        "_failed",
+        "_hearing",
+        "_hears_until",
+        "_iterated",
+        "_owed",
+        "_stream",
+        "backend",
+        "wire",
+    )
+
     def __init__(self, backend: Backend, stream: Stream, wire: Wire) -> None:
         self.backend = backend
         self.wire = wire
@@ -154,7 +167,9 @@ class Link:
 
         Acts on what has come meanwhile; when a ping is due, waits for the answer or for its deadline.
         """
-        while (data := await self._stream.read(self.backend.now())) is not None and not self.wire.finished:
+        while self._stream.readable and not self.wire.finished:
+            if (data := await self._stream.read(self.backend.now())) is None:
+                break
             if data:
                 self.wire.receive_data(data, self.backend.now())
             else:

@@ -70,6 +70,8 @@ class PulseStream:
     compressed audio cannot be cut by time, and its stream ends with its connection. False ends it, too.
     """
 
+    __slots__ = ("_carrier", "_ended", "_pulse")
+
     def __init__(
         self,
         backend: Backend,

@@ -24,6 +24,18 @@ SLICE = 5000
 class ResumingSession:
     """What `Session` is to one connection, for a `PulseSession` and as many as it takes."""
 
+    __slots__ = (
+        "_backend",
+        "_entered",
+        "_gathered",
+        "_gathered_size",
+        "_iterated",
+        "_links",
+        "_slice",
+        "_width",
+        "session",
+    )
+
     def __init__(
         self, backend: Backend, session: PulseSession, settings: ConnectSettings, opener: Opener
     ) -> None:

@@ -99,6 +99,8 @@ class Opener(Protocol):
 class Session(Generic[Command]):
     """One connection, used with `async with`, which opens and closes it. Entered once."""
 
+    __slots__ = ("_backend", "_conn", "_entered", "_link", "_open", "_request", "_settings")
+
     def __init__(
         self,
         backend: Backend,

@@ -22,6 +22,20 @@ from smallest_transports._session import Opener, SessionLink
 class SessionLinks:
     """Carries out what the session asks for: `advance` while `take` has no event, `flush` after each call to it."""
 
+    __slots__ = (
+        "_advancing",
+        "_changed",
+        "_dialling",
+        "_event",
+        "_links",
+        "_open",
+        "_settings",
+        "_undialled",
+        "_unflushed",
+        "backend",
+        "session",
+    )
+
     def __init__(
         self, backend: Backend, session: PulseSession, settings: ConnectSettings, opener: Opener
     ) -> None:

@@ -13,6 +13,8 @@ from smallest_transports._session import MOST_BYTES, MOST_PIECES, Opener, Sessio
 class SingleConnection(Session[ClientCommand]):
     """What `ResumingSession` is to a session, for one connection."""
 
+    __slots__ = ("_unwritten", "_unwritten_bytes")
+
     def __init__(
         self,
         backend: Backend,

@@ -59,6 +59,8 @@ async def start_tls(
 class TlsStream:
     """A `Stream` inside another; made by `start_tls`."""
 
+    __slots__ = ("_closing", "_ended", "_incoming", "_outgoing", "_stream", "_tls", "_wakes")
+
     def __init__(self, stream: Stream, context: SSLContext, host: str) -> None:
         self._stream = stream
         self._incoming, self._outgoing = MemoryBIO(), MemoryBIO()
@@ -90,6 +92,11 @@ class TlsStream:
     def clogged(self) -> bool:
         """See `Stream.clogged`."""
         return self._stream.clogged
+
+    @property
+    def readable(self) -> bool:
+        """See `Stream.readable`. What has come may hold nothing for the caller."""
+        return self._ended or self._incoming.pending > 0 or self._stream.readable
 
     async def read(self, deadline: float | None) -> bytes | None:
         """See `Stream.read`."""

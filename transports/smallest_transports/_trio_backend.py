@@ -14,6 +14,7 @@ from smallest_proto.errors import ConnectionLost, ProtocolError
 from smallest_transports._backend import CLOSE_TIMEOUT, READ_SIZE, Event
 from smallest_transports._connect_errors import cannot_connect, too_late
 from smallest_transports._proxy import Proxy
+from smallest_transports._readable import has_come
 from smallest_transports._trio_dial import dial
 
 CALLS_IN_A_ROW, BYTES_IN_A_ROW = 20, 64 * 1024
@@ -43,6 +44,8 @@ class TrioStream:
     reader and one writer only.
     """
 
+    __slots__ = ("_ended", "_in_a_row", "_lost", "_readers", "_reading", "_socket", "_unwritten", "_writing")
+
     def __init__(self, sock: socket.socket) -> None:
         sock.setblocking(False)
         self._socket = sock
@@ -58,6 +61,11 @@ class TrioStream:
     def clogged(self) -> bool:
         """See `Stream.clogged`."""
         return bool(self._unwritten)
+
+    @property
+    def readable(self) -> bool:
+        """See `Stream.readable`."""
+        return self._ended or has_come(self._socket.fileno())
 
     async def read(self, deadline: float | None) -> bytes | None:
         """See `Stream.read`."""

@@ -124,6 +124,10 @@ class _Ahead:
     def clogged(self) -> bool:
         return self._stream.clogged
 
+    @property
+    def readable(self) -> bool:
+        return bool(self._data) or self._stream.readable
+
     async def read(self, deadline: float | None) -> bytes | None:
         if not self._data:
             return await self._stream.read(deadline)
