@@ -64,7 +64,7 @@ class QueuedLayer:
     All are to be read. `outbox`, `events`, `timers`, `request_close` and `finish` are for the protocol's own code.
     """
 
-    __slots__ = ("close_requested", "closed", "events", "heartbeat", "outbox", "timers")
+    __slots__ = ("__weakref__", "close_requested", "closed", "events", "heartbeat", "outbox", "timers")
 
     def __init__(self, heartbeat: float | None) -> None:
         self.heartbeat = heartbeat

@@ -69,6 +69,7 @@ class PulseSession:
     """
 
     __slots__ = (
+        "__weakref__",
         "_attempts",
         "_closed",
         "_continuity",

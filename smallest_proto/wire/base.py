@@ -52,6 +52,7 @@ class BaseWire(ABC):
     """The byte level under one `MessageLayer`; see `WebSocketWire` and `WebSocketServerWire`."""
 
     __slots__ = (
+        "__weakref__",
         "_asked",
         "_conn",
         "_events",

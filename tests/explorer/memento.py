@@ -19,6 +19,7 @@ FIXED = frozenset(
         *("_do", "_to", "_options", "_limits", "_format", "_read_text", "_messages", "_seed", "heartbeat"),
         *("_timeout", "_session_id", "_single", "_bytes_per_second"),
         *("options", "role", "table", "external", "size", "moves", "fixed", "baseline", "room"),
+        "__weakref__",
     }
 )
 """Attributes that nothing assigns after construction."""

@@ -108,7 +108,7 @@ class LightningStream(Session[ClientCommand]):
 class SpeechContext:
     """One synthesis. Send text and iterate, from two tasks or in turns; iterate until it ends."""
 
-    __slots__ = ("_ended", "_link", "_stream", "id")
+    __slots__ = ("__weakref__", "_ended", "_link", "_stream", "id")
 
     def __init__(self, stream: LightningStream, link: SessionLink, context_id: str) -> None:
         self._stream = stream

@@ -70,7 +70,7 @@ class PulseStream:
     compressed audio cannot be cut by time, and its stream ends with its connection. False ends it, too.
     """
 
-    __slots__ = ("_carrier", "_ended", "_pulse")
+    __slots__ = ("__weakref__", "_carrier", "_ended", "_pulse")
 
     def __init__(
         self,

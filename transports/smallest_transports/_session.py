@@ -99,7 +99,7 @@ class Opener(Protocol):
 class Session(Generic[Command]):
     """One connection, used with `async with`, which opens and closes it. Entered once."""
 
-    __slots__ = ("_backend", "_conn", "_entered", "_link", "_open", "_request", "_settings")
+    __slots__ = ("__weakref__", "_backend", "_conn", "_entered", "_link", "_open", "_request", "_settings")
 
     def __init__(
         self,
