@@ -28,7 +28,8 @@ from smallest_proto.lightning import (
     WordTimestamp,
 )
 from smallest_proto.lightning.options import TextMode
-from smallest_transports._pool import LightningPool, PooledEvent, PooledSpeech
+from smallest_transports._pool import LightningPool
+from smallest_transports._pooled_speech import PooledEvent, PooledSpeech
 from sockets import QUICK, Peer, chunk, complete, until
 
 OPTIONS = LightningOptions(linger=0.02)

@@ -14,7 +14,8 @@ from interruptions import Interruption
 from loops import Net, open_sockets, some, until
 from smallest_proto.errors import LocalProtocolError
 from smallest_proto.lightning import AudioChunk, ContextCancelled, ContextComplete, LightningOptions
-from smallest_transports._pool import LightningPool, PooledEvent, PooledSpeech
+from smallest_transports._pool import LightningPool
+from smallest_transports._pooled_speech import PooledEvent, PooledSpeech
 from sockets import CLOSE, QUICK, TEXT, Peer, chunk, complete
 from sockets import until as until_there
 

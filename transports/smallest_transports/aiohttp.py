@@ -43,7 +43,8 @@ from smallest_transports._asyncio_backend import AsyncioBackend
 from smallest_transports._backend import Backend
 from smallest_transports._connect import ConnectSettings, settings
 from smallest_transports._lightning import LightningStream, SpeechContext
-from smallest_transports._pool import LightningPool, PooledSpeech
+from smallest_transports._pool import LightningPool
+from smallest_transports._pooled_speech import PooledSpeech
 from smallest_transports._pulse import PulseStream, TranscriptEvent
 from smallest_transports._session import Carried
 

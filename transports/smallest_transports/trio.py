@@ -9,7 +9,8 @@ from smallest_transports._connect import ConnectOptions
 from smallest_transports._functions import Functions
 from smallest_transports._http import SpeechStream
 from smallest_transports._lightning import LightningStream, SpeechContext
-from smallest_transports._pool import LightningPool, PooledSpeech
+from smallest_transports._pool import LightningPool
+from smallest_transports._pooled_speech import PooledSpeech
 from smallest_transports._pulse import PulseStream, TranscriptEvent
 from smallest_transports._trio_backend import TrioBackend
 
