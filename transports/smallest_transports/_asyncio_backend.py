@@ -199,14 +199,22 @@ class AsyncioBackend:
 
     async def race(self, *calls: Callable[[], Awaitable[None]]) -> None:
         """See `Backend.race`."""
+        running: list[asyncio.Task[None]] = []
+        ended = False
 
         async def run(call: Callable[[], Awaitable[None]]) -> None:
-            await call()
+            nonlocal ended
+            try:
+                await call()
+            finally:
+                ended = True
             for task in running:
                 task.cancel()
 
         async with asyncio.TaskGroup() as tasks:
-            running = [tasks.create_task(run(call)) for call in calls]
+            for call in calls:
+                if not ended:  # as an eager task may have, before there is another
+                    running.append(tasks.create_task(run(call)))
 
     async def connect(
         self, host: str, port: int, *, timeout: float | None, socks: Proxy | None = None
