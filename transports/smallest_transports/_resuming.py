@@ -12,7 +12,7 @@ from smallest_proto.events import NEED_DATA, Event
 from smallest_proto.pulse import Audio, PulseSession
 from smallest_proto.pulse.audio_input import checked_audio
 from smallest_proto.pulse.commands import ClientCommand
-from smallest_transports._backend import Backend
+from smallest_transports._backend import AT_ONCE, Backend
 from smallest_transports._connect import ConnectSettings
 from smallest_transports._session import MOST_BYTES, Opener
 from smallest_transports._session_links import SessionLinks
@@ -128,16 +128,15 @@ class ResumingSession:
             self._pour(self._backend.now())
             await self._links.flush()
             await self._unclog()
-        elif (
-            not self.session.is_heard
-            or (link := self._links.only) is None
-            or link.clogged
-            or not link.soon(self._pour, self._backend.now())
-        ):
+        elif not self.session.is_heard or (link := self._links.only) is None or link.clogged:
             await self._send_slices(pcm)
-        else:
+        elif link.soon(self._pour, now := self._backend.now()):
             self._gathered.append(pcm)
             self._gathered_size = size
+        else:  # nothing leaves this link without waiting, as over aiohttp
+            self.session.send(Audio(pcm), now)
+            self._links.tell_poured()
+            await link.write(AT_ONCE)
         if self.session.closed is not None:
             self._check_alive()
 
