@@ -1,20 +1,17 @@
 """`smallest-proto serve` as a process: it says where it is, and ends when it is told to."""
 
 import asyncio
-import os
 import re
 import signal
 import socket
 import ssl
 import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import trustme
 
+from serve_command import serve_command
 from smallest_proto.errors import ConnectFailed, ConnectionLost, HandshakeRejected
 from smallest_proto.events import ConnectionClosed
 from smallest_proto.pulse import StreamEnded
@@ -23,25 +20,6 @@ from smallest_transports.loopback.faults import FAULTS
 from sockets import run
 
 WITHIN = 30
-ROOT = Path(__file__).parents[2]
-
-
-@contextmanager
-def server(*arguments: str, stdin: int | None = subprocess.DEVNULL) -> Iterator[subprocess.Popen[str]]:
-    paths = [str(ROOT), str(ROOT / "transports"), *filter(None, [os.environ.get("PYTHONPATH")])]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "smallest_transports.cli", "serve", "--engine", "scripted", *arguments],
-        stdin=stdin,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(paths), "PYTHONASYNCIODEBUG": "1"},
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
 
 
 def address(process: subprocess.Popen[str]) -> str:
@@ -66,7 +44,7 @@ async def converse(url: str, context: ssl.SSLContext | None = None) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_it_cleanly(number: signal.Signals) -> None:
-    with server() as process:
+    with serve_command() as process:
         url = address(process)
         run(converse(url))
         process.send_signal(number)
@@ -100,7 +78,7 @@ def test_a_signal_ends_it_cleanly_while_a_client_is_connected(
         assert caught.value.status == 1001
         assert await asyncio.to_thread(end_of, process) == (0, "")
 
-    with server("--drain", drain) as process:
+    with serve_command("--drain", drain) as process:
         run(main(process, address(process)))
 
 
@@ -125,12 +103,12 @@ def test_a_session_may_finish_after_sigterm() -> None:
                 await connect_pulse(base_url=url, resume=False).__aenter__()
         assert await asyncio.to_thread(end_of, process) == (0, "")
 
-    with server("--drain", "20") as process:
+    with serve_command("--drain", "20") as process:
         run(main(process, address(process)))
 
 
 def test_the_end_of_standard_input_ends_it() -> None:
-    with server("--until-eof", stdin=subprocess.PIPE) as process:
+    with serve_command("--until-eof", stdin=subprocess.PIPE) as process:
         run(converse(address(process)))
         assert process.stdin is not None
         process.stdin.write("this is read and means nothing\n")
@@ -140,12 +118,12 @@ def test_the_end_of_standard_input_ends_it() -> None:
 
 
 def test_without_standard_input_until_eof_ends_at_once() -> None:
-    with server("--until-eof") as process:
+    with serve_command("--until-eof") as process:
         assert end_of(process) == (0, "")
 
 
 def test_an_end_of_standard_input_means_nothing_otherwise() -> None:
-    with server() as process:
+    with serve_command() as process:
         run(converse(address(process)))
         assert process.poll() is None
 
@@ -154,7 +132,7 @@ def test_a_taken_port_is_one_line() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        with server("--port", str(taken.getsockname()[1])) as process:
+        with serve_command("--port", str(taken.getsockname()[1])) as process:
             code, err = end_of(process)
     assert code == 1
     assert err.startswith("smallest-proto: ")
@@ -179,7 +157,7 @@ def test_a_taken_port_is_one_line() -> None:
     ],
 )
 def test_bad_settings_are_one_line(arguments: list[str], words: str) -> None:
-    with server(*arguments) as process:
+    with serve_command(*arguments) as process:
         code, err = end_of(process)
     assert code == 2
     assert err.count("\n") == 1
@@ -195,7 +173,9 @@ def test_tls_with_the_key_in_one_file_or_in_two(apart: bool, tmp_path: Path) -> 
     issued.private_key_pem.write_to_path(key if apart else certificate, append=not apart)
     context = ssl.create_default_context()
     authority.configure_trust(context)
-    with server("--tls-cert", str(certificate), *(["--tls-key", str(key)] if apart else [])) as process:
+    with serve_command(
+        "--tls-cert", str(certificate), *(["--tls-key", str(key)] if apart else [])
+    ) as process:
         url = address(process)
         assert url.startswith("https://localhost:")
         run(converse(url, context))
@@ -205,7 +185,7 @@ def test_the_certificate_needs_its_own_key(tmp_path: Path) -> None:
     certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
     trustme.CA().issue_cert("localhost").cert_chain_pems[0].write_to_path(certificate)
     trustme.CA().issue_cert("localhost").private_key_pem.write_to_path(key)
-    with server("--tls-cert", str(certificate), "--tls-key", str(key)) as process:
+    with serve_command("--tls-cert", str(certificate), "--tls-key", str(key)) as process:
         code, err = end_of(process)
     assert (code, err.count("\n")) == (2, 1)
     assert "key" in err
@@ -217,12 +197,14 @@ def test_faults_and_limits_are_in_force() -> None:
             await connect_pulse(base_url=url, resume=False).__aenter__()
         assert (refused.value.status, refused.value.retry_after) == (429, 3.0)
 
-    with server("--fault", "reject=429", "--fault", "retry-after=3", "--max-connections", "5") as process:
+    with serve_command(
+        "--fault", "reject=429", "--fault", "retry-after=3", "--max-connections", "5"
+    ) as process:
         run(main(address(process)))
 
 
 def test_the_faults_are_listed() -> None:
-    with server("--list-faults") as process:
+    with serve_command("--list-faults") as process:
         out, err = process.communicate(timeout=WITHIN)
     assert (process.returncode, err) == (0, "")
     assert [name for name in FAULTS if f"\n{name}" not in "\n" + out] == []
