@@ -9,7 +9,8 @@ Names that both protocols have in common, such as `KeepAlive`, are in `smallest_
 
 from typing import TYPE_CHECKING
 
-from smallest_proto.audio import AudioFormat, Chunker
+from smallest_proto.audio import AudioFormat
+from smallest_proto.chunker import Chunker
 from smallest_proto.endpoints import BASE_URL, US_BASE_URL, ApiKey, UpgradeRequest
 from smallest_proto.errors import (
     ConnectFailed,

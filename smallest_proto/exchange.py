@@ -33,6 +33,8 @@ class HttpExchange:
     Calls out of that order raise LocalProtocolError, and change nothing.
     """
 
+    _actions: ClassVar[Mapping[Action, Callable[[HttpExchange, _Detail], None]]]
+
     def __init__(self, *, limits: Limits = Limits()) -> None:
         self._limits = limits
         self._machine = Machine(TABLE, State.WAITING)
@@ -128,14 +130,15 @@ class HttpExchange:
         error = server_error(decode_body(bytes(self._refusal)), self._headers, status=self._status)
         self._events.append(RequestFailed(error=error))
 
-    _actions: ClassVar[Mapping[Action, Callable[[HttpExchange, _Detail], None]]] = {
-        Action.BEGIN: _take_head,
-        Action.READ: _read_body,
-        Action.KEEP: _keep,
-        Action.FINISH: _tell_finish,
-        Action.TELL: _tell,
-        Action.REFUSE: _refuse,
-    }
+
+HttpExchange._actions = {
+    Action.BEGIN: HttpExchange._take_head,
+    Action.READ: HttpExchange._read_body,
+    Action.KEEP: HttpExchange._keep,
+    Action.FINISH: HttpExchange._tell_finish,
+    Action.TELL: HttpExchange._tell,
+    Action.REFUSE: HttpExchange._refuse,
+}
 
 
 _Detail: TypeAlias = bytes | Event | None

@@ -74,6 +74,8 @@ class ClientEnd:
         "_used",
     )
 
+    _do: ClassVar[Mapping[ClientAction, Callable[[ClientEnd, _Cause], None]]]
+
     def __init__(self, connection: QueuedLayer, options: LightningOptions, base64: Base64 | None) -> None:
         self._to = connection
         self._base64 = base64
@@ -324,30 +326,31 @@ class ClientEnd:
         assert cause.closed is not None
         self._to.finish(cause.closed)
 
-    _do: ClassVar[Mapping[ClientAction, Callable[[ClientEnd, _Cause], None]]] = {
-        ClientAction.OPEN: _open,
-        ClientAction.HOLD: _hold,
-        ClientAction.SEND_TEXT: _send_text,
-        ClientAction.SEND_FLUSH: _send_flush,
-        ClientAction.SEND: _send,
-        ClientAction.SEND_KEEP_ALIVE: _send_keep_alive,
-        ClientAction.AUDIO: _audio,
-        ClientAction.WORD: _word,
-        ClientAction.NOTE_RELEASE: _note_release,
-        ClientAction.NOTE_COMPLETE: _note_complete,
-        ClientAction.AWAIT: _await_frame,
-        ClientAction.LINGER: _linger,
-        ClientAction.COMPLETE: _complete,
-        ClientAction.COMPLETE_UNCONFIRMED: _complete_unconfirmed,
-        ClientAction.CANCELLED: _cancelled,
-        ClientAction.FAIL: _fail,
-        ClientAction.REPORT_STRAY: _report_stray,
-        ClientAction.REPORT_UNKNOWN: _report_unknown,
-        ClientAction.REPORT_ERROR: _report_error,
-        ClientAction.RETIRE: _retire,
-        ClientAction.CLOSED_AS_EXPECTED: _closed_as_expected,
-        ClientAction.CLOSED_EARLY: _closed_early,
-    }
+
+ClientEnd._do = {
+    ClientAction.OPEN: ClientEnd._open,
+    ClientAction.HOLD: ClientEnd._hold,
+    ClientAction.SEND_TEXT: ClientEnd._send_text,
+    ClientAction.SEND_FLUSH: ClientEnd._send_flush,
+    ClientAction.SEND: ClientEnd._send,
+    ClientAction.SEND_KEEP_ALIVE: ClientEnd._send_keep_alive,
+    ClientAction.AUDIO: ClientEnd._audio,
+    ClientAction.WORD: ClientEnd._word,
+    ClientAction.NOTE_RELEASE: ClientEnd._note_release,
+    ClientAction.NOTE_COMPLETE: ClientEnd._note_complete,
+    ClientAction.AWAIT: ClientEnd._await_frame,
+    ClientAction.LINGER: ClientEnd._linger,
+    ClientAction.COMPLETE: ClientEnd._complete,
+    ClientAction.COMPLETE_UNCONFIRMED: ClientEnd._complete_unconfirmed,
+    ClientAction.CANCELLED: ClientEnd._cancelled,
+    ClientAction.FAIL: ClientEnd._fail,
+    ClientAction.REPORT_STRAY: ClientEnd._report_stray,
+    ClientAction.REPORT_UNKNOWN: ClientEnd._report_unknown,
+    ClientAction.REPORT_ERROR: ClientEnd._report_error,
+    ClientAction.RETIRE: ClientEnd._retire,
+    ClientAction.CLOSED_AS_EXPECTED: ClientEnd._closed_as_expected,
+    ClientAction.CLOSED_EARLY: ClientEnd._closed_early,
+}
 
 
 def _request_id(frame: Parsed | None) -> str:

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from smallest_proto.audio import AudioFormat
 from smallest_proto.errors import LocalProtocolError
+from smallest_proto.pulse.commands import Audio
 
 _BYTES = (bytes, bytearray, memoryview)
+
+
+def audio_of(command: Audio, audio_format: AudioFormat) -> bytes:
+    """What the command holds. Raises LocalProtocolError as `checked_audio` does."""
+    return checked_audio(command.pcm, audio_format)
 
 
 def checked_audio(pcm: object, audio_format: AudioFormat) -> bytes:

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import msgspec
 
-from smallest_proto.audio import Chunker
+from smallest_proto.chunker import Chunker
 from smallest_proto.endpoints import US_BASE_URL
 from smallest_proto.error_shapes import error_for_close
 from smallest_proto.errors import LocalProtocolError, ProtocolError, ServerError
@@ -17,7 +17,7 @@ from smallest_proto.limits import Limits
 from smallest_proto.machine import Machine, Row
 from smallest_proto.message_layer import QueuedLayer
 from smallest_proto.pulse import messages
-from smallest_proto.pulse.audio_input import checked_audio
+from smallest_proto.pulse.audio_input import audio_of
 from smallest_proto.pulse.commands import Audio, CloseStream, Finalize, Flush, KeepAlive
 from smallest_proto.pulse.decode import Parsed, parse
 from smallest_proto.pulse.events import EndReason, StreamEnded, Usage
@@ -89,6 +89,8 @@ class ClientEnd:
         "session_id",
     )
 
+    _do: ClassVar[Mapping[ClientAction, Callable[[ClientEnd, _Cause], None]]]
+
     def __init__(
         self, connection: QueuedLayer, options: PulseOptions, limits: Limits, previous: ClientEnd | None
     ) -> None:
@@ -129,7 +131,7 @@ class ClientEnd:
             )
         row = self._machine.check(given)
         if isinstance(command, Audio):
-            self._perform(row, _Cause(now, audio=checked_audio(command.pcm, self._format)))
+            self._perform(row, _Cause(now, audio=audio_of(command, self._format)))
             return
         if given is ClientInput.KEEPALIVE and self._options.endpoint == "transcribe":
             raise LocalProtocolError(
@@ -284,19 +286,20 @@ class ClientEnd:
             retryable=False,
         )
 
-    _do: ClassVar[Mapping[ClientAction, Callable[[ClientEnd, _Cause], None]]] = {
-        ClientAction.SEND_AUDIO: _send_audio,
-        ClientAction.SEND_TAIL: _send_tail,
-        ClientAction.SEND_FINALIZE: _send_finalize,
-        ClientAction.SEND_KEEPALIVE: _send_keepalive,
-        ClientAction.SEND_CLOSE_STREAM: _send_close_stream,
-        ClientAction.ARM_DRAIN: _arm_drain,
-        ClientAction.INFER: _infer,
-        ClientAction.WIND_UP: _wind_up,
-        ClientAction.REPORT_ERROR: _report_error,
-        ClientAction.REPORT_UNKNOWN: _report_unknown,
-        ClientAction.END_STREAM: _end_stream,
-        ClientAction.WANT_CLOSE: _want_close,
-        ClientAction.CLOSED_AS_ASKED: _closed_as_asked,
-        ClientAction.CLOSED_EARLY: _closed_early,
-    }
+
+ClientEnd._do = {
+    ClientAction.SEND_AUDIO: ClientEnd._send_audio,
+    ClientAction.SEND_TAIL: ClientEnd._send_tail,
+    ClientAction.SEND_FINALIZE: ClientEnd._send_finalize,
+    ClientAction.SEND_KEEPALIVE: ClientEnd._send_keepalive,
+    ClientAction.SEND_CLOSE_STREAM: ClientEnd._send_close_stream,
+    ClientAction.ARM_DRAIN: ClientEnd._arm_drain,
+    ClientAction.INFER: ClientEnd._infer,
+    ClientAction.WIND_UP: ClientEnd._wind_up,
+    ClientAction.REPORT_ERROR: ClientEnd._report_error,
+    ClientAction.REPORT_UNKNOWN: ClientEnd._report_unknown,
+    ClientAction.END_STREAM: ClientEnd._end_stream,
+    ClientAction.WANT_CLOSE: ClientEnd._want_close,
+    ClientAction.CLOSED_AS_ASKED: ClientEnd._closed_as_asked,
+    ClientAction.CLOSED_EARLY: ClientEnd._closed_early,
+}

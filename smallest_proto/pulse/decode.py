@@ -41,7 +41,12 @@ class _Frame(TranscriptMessage, frozen=True, kw_only=True):
     timestamp: float | None = None
 
 
+class _Flag(msgspec.Struct):
+    from_finalize: object = None
+
+
 _decoder = msgspec.json.Decoder(_Frame)
+_flag_decoder = msgspec.json.Decoder(_Flag)
 
 
 def parse(data: str | bytes) -> Parsed:
@@ -57,6 +62,11 @@ def parse(data: str | bytes) -> Parsed:
     if frame.type in VAD_TYPES:
         return VadMessage(type=frame.type, session_id=frame.session_id, timestamp=frame.timestamp)
     return _parse_leniently(data)
+
+
+def answers_finalize(data: str | bytes) -> bool:
+    """Whether a text message that `parse` has read says so itself."""
+    return bool(_flag_decoder.decode(data).from_finalize)
 
 
 def _parse_leniently(data: str | bytes) -> Parsed:

@@ -85,6 +85,8 @@ class PulseSession:
         "_to_dial",
     )
 
+    _do: ClassVar[Mapping[SessionAction, Callable[[PulseSession, Cause], None]]]
+
     def __init__(
         self,
         options: PulseOptions,
@@ -145,9 +147,7 @@ class PulseSession:
     def is_heard(self) -> bool:
         """Whether audio that is sent now goes straight to a connection: `send` takes it, and `room` is None."""
         live = self._feed.live
-        return (
-            live is not None and live.closed_by is None and self._closed is None and not self._log.input_ended
-        )
+        return live is not None and live.takes_input and self._closed is None and not self._log.input_ended
 
     @property
     def room(self) -> int | None:
@@ -377,18 +377,19 @@ class PulseSession:
         self._closed = closed
         self._events.append(closed)
 
-    _do: ClassVar[Mapping[SessionAction, Callable[[PulseSession, Cause], None]]] = {
-        SessionAction.DIAL: _dial,
-        SessionAction.BACK_OFF: _back_off,
-        SessionAction.TELL_LOST: _tell_lost,
-        SessionAction.TELL_STAYING: _tell_staying,
-        SessionAction.DISCARD_NEXT: _discard_next,
-        SessionAction.LEAVE_LIVE: _leave_live,
-        SessionAction.RETIRE_LIVE: _retire_live,
-        SessionAction.PROMOTE: _promote,
-        SessionAction.FAIL: _fail,
-        SessionAction.FINISH: _finish,
-    }
+
+PulseSession._do = {
+    SessionAction.DIAL: PulseSession._dial,
+    SessionAction.BACK_OFF: PulseSession._back_off,
+    SessionAction.TELL_LOST: PulseSession._tell_lost,
+    SessionAction.TELL_STAYING: PulseSession._tell_staying,
+    SessionAction.DISCARD_NEXT: PulseSession._discard_next,
+    SessionAction.LEAVE_LIVE: PulseSession._leave_live,
+    SessionAction.RETIRE_LIVE: PulseSession._retire_live,
+    SessionAction.PROMOTE: PulseSession._promote,
+    SessionAction.FAIL: PulseSession._fail,
+    SessionAction.FINISH: PulseSession._finish,
+}
 
 
 _CALLER = ClosedBy.CALLER

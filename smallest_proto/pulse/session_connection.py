@@ -5,22 +5,15 @@ from __future__ import annotations
 from enum import Enum
 from typing import Literal, Protocol
 
-import msgspec
-
 from smallest_proto.errors import ProtocolError
 from smallest_proto.events import NEED_DATA, ConnectionClosed, Event, Need, ServerErrorReceived
 from smallest_proto.limits import Limits
 from smallest_proto.pulse.commands import CloseStream, Finalize, KeepAlive
 from smallest_proto.pulse.connection import PulseConnection
+from smallest_proto.pulse.decode import answers_finalize
 from smallest_proto.pulse.options import PulseOptions
 from smallest_proto.pulse.replay import Mark, ReplayLog
 
-
-class _Flag(msgspec.Struct):
-    from_finalize: object = None
-
-
-_flag_decoder = msgspec.json.Decoder(_Flag)
 _FOR_THE_WIRE = (ServerErrorReceived, ConnectionClosed)
 
 
@@ -127,9 +120,14 @@ class SessionConnection(PulseConnection):
     # -- towards the session
 
     @property
+    def takes_input(self) -> bool:
+        """Whether it may be sent more: `close_stream` was not."""
+        return self.closed_by is None
+
+    @property
     def up_to_date(self) -> bool:
         """Whether it is sent everything at once: no replay is under way, and `close_stream` was not sent."""
-        return self.replay_due is None and self.closed_by is None
+        return self.replay_due is None and self.takes_input
 
     def send_audio(self, audio: bytes, now: float) -> None:
         """Audio that was checked, and that follows what was sent."""
@@ -140,14 +138,14 @@ class SessionConnection(PulseConnection):
 
     def send_up_to(self, end: int, log: ReplayLog, now: float) -> None:
         """The audio and the marks of the log that it has not got yet, unless it gives its last finals."""
-        if self.closed_by is not None:
+        if not self.takes_input:
             return
         for mark in log.marks_after(self.last_serial):
             if mark.position > end:
                 break
             self._send_audio_up_to(mark.position, log, now)
             self._send_mark(mark, now)
-        if self.closed_by is None:
+        if self.takes_input:
             self._send_audio_up_to(end, log, now)
 
     def _send_audio_up_to(self, end: int, log: ReplayLog, now: float) -> None:
@@ -165,12 +163,12 @@ class SessionConnection(PulseConnection):
 
     def keep_alive(self, now: float) -> None:
         """Send a keepalive, unless nothing may be sent any more."""
-        if self.closed_by is None:
+        if self.takes_input:
             self.send(KeepAlive(), now)
 
     def retire(self, now: float, *, ask: bool) -> None:
         """Send no more; ask for the last finals if wanted, unless that was done already."""
-        if self.closed_by is None:
+        if self.takes_input:
             self.closed_by = ClosedBy.SESSION
             if ask:
                 self.send(CloseStream(), now)
@@ -182,7 +180,7 @@ class SessionConnection(PulseConnection):
 
     def _answered(self, message: str | bytes) -> None:
         """Without the mark, it may be a final that was on its way before the finalize [probe stt]."""
-        if _flag_decoder.decode(message).from_finalize:
+        if answers_finalize(message):
             assert self._finalizes
             self._owner._answered(self, self._finalizes.pop(0))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from smallest_proto.errors import LocalProtocolError
 from smallest_proto.event_queue import EventQueue
-from smallest_proto.pulse.audio_input import checked_audio
+from smallest_proto.pulse.audio_input import audio_of
 from smallest_proto.pulse.commands import Audio, ClientCommand, CloseStream, Finalize, Flush, KeepAlive
 from smallest_proto.pulse.continuity import Continuity
 from smallest_proto.pulse.options import PulseOptions
@@ -44,7 +44,7 @@ class Feed:
     @property
     def room(self) -> int | None:
         """See `PulseSession`."""
-        heard = self.live is not None and self.live.closed_by is None
+        heard = self.live is not None and self.live.takes_input
         return None if heard else self.log.room
 
     def update(self, options: PulseOptions) -> bool:
@@ -63,7 +63,7 @@ class Feed:
     def take(self, command: ClientCommand, now: float) -> None:
         """Note a command and send it in its turn. See `PulseSession.send`."""
         if isinstance(command, Audio):
-            self._take_audio(checked_audio(command.pcm, self._format), now)
+            self._take_audio(audio_of(command, self._format), now)
             return
         if isinstance(command, Flush | Finalize | CloseStream):
             self.log.mark(command)

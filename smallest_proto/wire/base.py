@@ -6,7 +6,6 @@ Bytes in and bytes out, no I/O: the transport writes what `data_to_send` returns
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Literal, TypeAlias
 
@@ -48,8 +47,11 @@ Perform: TypeAlias = Callable[[Any, Detail], None]
 """An action as an unbound method of the wire whose table it stands in."""
 
 
-class BaseWire(ABC):
-    """The byte level under one `MessageLayer`; see `WebSocketWire` and `WebSocketServerWire`."""
+class BaseWire:
+    """The byte level under one `MessageLayer`; see `WebSocketWire` and `WebSocketServerWire`.
+
+    answers_pings: set it to False to play dead, as a server that tests clients may.
+    """
 
     __slots__ = (
         "__weakref__",
@@ -66,7 +68,10 @@ class BaseWire(ABC):
         "_relaying",
         "_timers",
         "_writer",
+        "answers_pings",
     )
+
+    _actions: ClassVar[Mapping[Action, Perform]]
 
     def __init__(
         self,
@@ -91,6 +96,7 @@ class BaseWire(ABC):
         self._relaying = False
         self._asked = NOTHING
         self._now = 0.0
+        self.answers_pings = True
 
     @property
     def state(self) -> State:
@@ -189,16 +195,13 @@ class BaseWire(ABC):
 
     # -- for the two roles
 
-    @abstractmethod
-    def _receive(self, data: bytes) -> None:
-        """Take some bytes in whatever state there is."""
-
     def _enter(self, call: str, now: float) -> None:
         if self._machine.state is _CONNECTING:
             raise LocalProtocolError(f"{call} is not allowed before connect")
         self._now = now
 
-    def _receive_frames(self, data: bytes) -> None:
+    def _receive(self, data: bytes) -> None:
+        """Take frames, once there are any: before that, a role takes what is its own."""
         if self._machine.state not in _READING:
             return
         self._reader.receive_bytes(data)
@@ -228,7 +231,7 @@ class BaseWire(ABC):
         self._pump()
         if isinstance(received, Close):
             self._step(Input.PEER_CLOSE, Detail(received.code, received.reason))
-        elif self._machine.state is _OPEN:
+        elif self.answers_pings and self._machine.state is _OPEN:
             self._out.append(self._writer.pong(received.payload))
 
     def _hear(self) -> None:
@@ -342,15 +345,16 @@ class BaseWire(ABC):
     def _end_as_asked(self, _: Detail) -> None:
         self._end(self._asked)
 
-    _actions: ClassVar[Mapping[Action, Perform]] = {
-        Action.WRITE: _write,
-        Action.TELL: _tell,
-        Action.ARM_HANDSHAKE: _arm_handshake,
-        Action.DISARM: _disarm,
-        Action.OPEN: _open,
-        Action.PING: _ping,
-        Action.CLOSE_FRAME: _close_frame,
-        Action.ARM_CLOSE: _arm_close,
-        Action.END: _end,
-        Action.END_AS_ASKED: _end_as_asked,
-    }
+
+BaseWire._actions = {
+    Action.WRITE: BaseWire._write,
+    Action.TELL: BaseWire._tell,
+    Action.ARM_HANDSHAKE: BaseWire._arm_handshake,
+    Action.DISARM: BaseWire._disarm,
+    Action.OPEN: BaseWire._open,
+    Action.PING: BaseWire._ping,
+    Action.CLOSE_FRAME: BaseWire._close_frame,
+    Action.ARM_CLOSE: BaseWire._arm_close,
+    Action.END: BaseWire._end,
+    Action.END_AS_ASKED: BaseWire._end_as_asked,
+}

@@ -42,6 +42,8 @@ Perform: TypeAlias = Callable[[Any, Detail], None]
 class HttpEnd(ABC):
     """One end of an HTTP connection; see `HttpWire` and `HttpServerWire`."""
 
+    _actions: ClassVar[Mapping[Action, Perform]]
+
     def __init__(
         self, table: Table[State, Input, Action], role: type[h11.CLIENT] | type[h11.SERVER], limits: Limits
     ) -> None:
@@ -242,16 +244,17 @@ class HttpEnd(ABC):
     def _disarm(self, _: Detail) -> None:
         self._timers.clear()
 
-    _actions: ClassVar[Mapping[Action, Perform]] = {
-        Action.WRITE: _write,
-        Action.WRITE_BODY: _write_body,
-        Action.WRITE_END: _write_end,
-        Action.TELL: _tell,
-        Action.DELIVER: _deliver,
-        Action.FAIL: _fail,
-        Action.ARM_REQUEST: _arm_request,
-        Action.ARM_RESPONSE: _arm_response,
-        Action.ARM_IDLE: _arm_idle,
-        Action.ARM_KEEP_ALIVE: _arm_keep_alive,
-        Action.DISARM: _disarm,
-    }
+
+HttpEnd._actions = {
+    Action.WRITE: HttpEnd._write,
+    Action.WRITE_BODY: HttpEnd._write_body,
+    Action.WRITE_END: HttpEnd._write_end,
+    Action.TELL: HttpEnd._tell,
+    Action.DELIVER: HttpEnd._deliver,
+    Action.FAIL: HttpEnd._fail,
+    Action.ARM_REQUEST: HttpEnd._arm_request,
+    Action.ARM_RESPONSE: HttpEnd._arm_response,
+    Action.ARM_IDLE: HttpEnd._arm_idle,
+    Action.ARM_KEEP_ALIVE: HttpEnd._arm_keep_alive,
+    Action.DISARM: HttpEnd._disarm,
+}

@@ -36,6 +36,8 @@ class HttpWire(HttpEnd):
     whoever collects one bounds it. Bytes that nobody asked for end the connection.
     """
 
+    _actions: ClassVar[Mapping[Action, Perform]]
+
     def __init__(self, *, limits: Limits = Limits()) -> None:
         super().__init__(CLIENT, h11.CLIENT, limits)
         self._redactor = Redactor()
@@ -117,11 +119,12 @@ class HttpWire(HttpEnd):
         refusal = read_refusal(self._status, self._headers, body, redactor=self._redactor, keep=keep)
         self._tell(Detail(event=ExchangeFailed(error=refusal.error)))
 
-    _actions: ClassVar[Mapping[Action, Perform]] = {
-        **HttpEnd._actions,
-        Action.KEEP: _keep,
-        Action.FAIL_REFUSED: _fail_refused,
-    }
+
+HttpWire._actions = {
+    **HttpEnd._actions,
+    Action.KEEP: HttpWire._keep,
+    Action.FAIL_REFUSED: HttpWire._fail_refused,
+}
 
 
 def _write(http: h11.Connection, request: HttpRequest, *, streaming: bool) -> bytes:

@@ -43,6 +43,8 @@ class HttpServerWire(HttpEnd):
     before the answer: up to `max_handshake_bytes` of it wait, more is a fault.
     """
 
+    _actions: ClassVar[Mapping[Action, Perform]]
+
     def __init__(self, *, limits: Limits = Limits()) -> None:
         super().__init__(SERVER, h11.SERVER, limits)
         self._early = bytearray()
@@ -156,7 +158,8 @@ class HttpServerWire(HttpEnd):
         headers = [("Content-Type", "application/json"), ("Connection", "close")]
         self._write(Detail(data=self._answer(detail.code, headers, body)))
 
-    _actions: ClassVar[Mapping[Action, Perform]] = {**HttpEnd._actions, Action.REFUSE: _refuse}
+
+HttpServerWire._actions = {**HttpEnd._actions, Action.REFUSE: HttpServerWire._refuse}
 
 
 def wants_upgrade(head: bytes, *, limits: Limits = Limits()) -> bool | None:

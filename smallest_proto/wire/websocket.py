@@ -42,6 +42,8 @@ class WebSocketWire(BaseWire):
 
     __slots__ = ("_handshake",)
 
+    _actions: ClassVar[Mapping[Action, Perform]]
+
     def __init__(
         self,
         conn: MessageLayer,
@@ -68,13 +70,14 @@ class WebSocketWire(BaseWire):
             data = self._handshake.rest
             if self._machine.state is State.OPEN:
                 self._handshake = None  # with what it held: a stream may be long, and there may be thousands
-        self._receive_frames(data)
+        super()._receive(data)
 
     def _end_refused(self, _: Detail) -> None:
         assert self._handshake is not None
         self._end(Detail(error=self._handshake.rejection()))
 
-    _actions: ClassVar[Mapping[Action, Perform]] = {**BaseWire._actions, Action.END_REFUSED: _end_refused}
+
+WebSocketWire._actions = {**BaseWire._actions, Action.END_REFUSED: WebSocketWire._end_refused}
 
 
 class WebSocketServerWire(BaseWire):
@@ -108,7 +111,7 @@ class WebSocketServerWire(BaseWire):
         self._conn, self._now = conn, now
         early, self._early = bytes(self._early), bytearray()
         self._step(Input.ACCEPT, Detail(data=answer))
-        self._receive_frames(early)
+        super()._receive(early)
         self._settle()
 
     def reject(
@@ -146,4 +149,4 @@ class WebSocketServerWire(BaseWire):
             data = self._handshake.rest
         if self._machine.state is _DECIDING:
             self._early += data
-        self._receive_frames(data)
+        super()._receive(data)

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smallest_proto.audio import SAMPLE_RATES, AudioFormat, Chunker
+from smallest_proto.audio import SAMPLE_RATES, AudioFormat
+from smallest_proto.chunker import Chunker
 
 
 @pytest.mark.parametrize(
@@ -55,5 +56,5 @@ def test_size_zero_cuts_nothing(pieces: list[bytes]) -> None:
 
 
 def test_packets_are_copies() -> None:
-    (packet,) = Chunker(4).push(memoryview(bytearray(b"abcd")))  # type: ignore[arg-type]  # bytes-like
+    (packet,) = Chunker(4).push(memoryview(bytearray(b"abcd")))
     assert type(packet) is bytes

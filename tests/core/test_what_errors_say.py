@@ -11,7 +11,8 @@ import pytest
 
 import smallest_proto
 from smallest_proto import checks
-from smallest_proto.audio import AudioFormat, Chunker
+from smallest_proto.audio import AudioFormat
+from smallest_proto.chunker import Chunker
 from smallest_proto.endpoints import BASE_URL, US_BASE_URL, ApiKey, UpgradeRequest, split_base_url
 from smallest_proto.error_shapes import MAX_TEXT, decode_body, error_for_close, retry_after
 from smallest_proto.errors import ConnectionLost, HandshakeRejected, ProtocolError, ServerError

@@ -3,24 +3,13 @@
 from __future__ import annotations
 
 from smallest_proto.wire import WebSocketServerWire
-from smallest_proto.wire.frames import Ping, Received
 from smallest_transports.loopback.stream import AcceptedStream
-
-
-class PongWire(WebSocketServerWire):
-    """A `WebSocketServerWire` that can stop answering pings."""
-
-    answers_pings = True
-
-    def _take(self, received: Received) -> None:
-        if self.answers_pings or not isinstance(received, Ping):
-            super()._take(received)
 
 
 class SocketLevers:
     """`Levers` of a connection; `wire` is None for HTTP, which has no pings."""
 
-    def __init__(self, stream: AcceptedStream, wire: PongWire | None = None) -> None:
+    def __init__(self, stream: AcceptedStream, wire: WebSocketServerWire | None = None) -> None:
         self._stream = stream
         self._wire = wire
 

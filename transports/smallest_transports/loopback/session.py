@@ -20,7 +20,7 @@ from smallest_transports.loopback.fault_bodies import door
 from smallest_transports.loopback.faults import NO_FAULTS, Faults
 from smallest_transports.loopback.http_handler import HttpHandler
 from smallest_transports.loopback.http_mischief import MischievousAnswer
-from smallest_transports.loopback.levers import PongWire, SocketLevers
+from smallest_transports.loopback.levers import SocketLevers
 from smallest_transports.loopback.lightning_handler import LightningHandler
 from smallest_transports.loopback.lightning_mischief import LightningMischief
 from smallest_transports.loopback.pulse_handler import PulseHandler
@@ -90,7 +90,7 @@ class Session:
     # WebSocket
 
     async def _serve_websocket(self, head: bytes, begun: float) -> None:
-        wire = PongWire(limits=self._service.limits)
+        wire = WebSocketServerWire(limits=self._service.limits)
         link = self._link = Link(self._service.backend, self._stream, wire)
         try:
             wire.connect(begun)
@@ -118,7 +118,7 @@ class Session:
                 await self._stream.read(None)
         return self._faults.no_answer is None
 
-    def _answer(self, link: Link, wire: PongWire, asked: UpgradeReceived) -> Handler | None:
+    def _answer(self, link: Link, wire: WebSocketServerWire, asked: UpgradeReceived) -> Handler | None:
         """Accept or reject the upgrade, with the statuses and bodies of the service."""
         now = self._service.backend.now()
         reply = self._service.gate.refusal(asked.headers) or door(self._faults)
