@@ -3,13 +3,15 @@ PYTHON ?= python3
 BIN := .venv/bin
 CODE := smallest_proto transports livekit_binding hatch_build.py $(wildcard tests bench fuzz examples tools)
 TYPED := $(filter-out fuzz,$(CODE))
+AS_COMPILED := PYTHONSAFEPATH=1 PYTHONPATH=$(CURDIR)/.venv/compiled:$(CURDIR)
 
-.PHONY: help demo test bench explore diagrams fuzz mutants autobahn differential lint format clean
+.PHONY: help demo test compiled bench explore diagrams fuzz mutants autobahn differential lint format clean
 
 help:
 	@echo "make demo    speak a sentence and transcribe it, over real sockets, with no key"
 	@echo "make test    everything that CI runs: lint, types, import contracts, tests, coverage"
-	@echo "make bench   what it costs beside every other client, into docs/benchmarks.md (9 minutes)"
+	@echo "make compiled the core compiled by mypyc, and its tests against that (needs a C compiler)"
+	@echo "make bench   what it costs beside every other client, into docs/benchmarks.md (9 minutes); COMPILED=1: with the core compiled"
 	@echo "make fuzz    look for inputs that break it, SECONDS=60 over all targets (Linux on x86-64)"
 	@echo "make mutants change the core in 10,900 ways: which ones does no test notice? (an hour)"
 	@echo "make autobahn the WebSocket conformance suite against both ends of the wire (1 minute; needs a Python 2.7)"
@@ -37,13 +39,27 @@ test: lint
 	@$(BIN)/coverage run -m pytest --quiet --numprocesses auto --dist loadfile
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report
+	@if command -v $(CC) >/dev/null; then $(MAKE) --no-print-directory compiled; \
+	else echo "== skipped: the core compiled by mypyc, as there is no C compiler ($(CC))"; fi
+
+.venv/.compiled: .venv/.installed $(shell find smallest_proto transports/smallest_transports livekit_binding -name '*.py')
+	@echo "== the core compiled by mypyc (.venv/compiled)"
+	@rm -rf .venv/compiled
+	@SMALLEST_PROTO_COMPILE=1 $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --target .venv/compiled .
+	@$(AS_COMPILED) $(BIN)/python -c 'import sys, smallest_proto.machine as m; sys.exit(m.__file__.endswith(".py") and f"{m.__file__} is not compiled")'
+	@touch $@
+
+compiled: .venv/.compiled
+	@echo "== the tests of the core, compiled"
+	@$(AS_COMPILED) $(BIN)/python -m pytest --quiet --numprocesses auto --dist loadfile -m "not interpreted" \
+		tests/core tests/lightning tests/pulse tests/stateful tests/vectors tests/wire
 
 .venv/.bench: .venv/.installed
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group bench
 	@touch $@
 
-bench: .venv/.bench
-	@$(BIN)/python -m bench
+bench: .venv/.bench $(if $(COMPILED),.venv/.compiled)
+	@$(if $(COMPILED),$(AS_COMPILED)) $(BIN)/python -m bench $(if $(COMPILED),--out docs/compiled)
 
 explore: .venv/.installed
 	@cd tests && ../$(BIN)/python -m explorer

@@ -15,6 +15,7 @@ from bench.peers import BY_HAND, BY_HAND_AIOHTTP, OFFICIAL, PEERS
 from bench.plan import GROWTH, Figure, Measure
 from bench.rounds import Results, Spread
 from bench.targets import asked_and_measured
+from smallest_proto import machine
 
 _PACKAGES = (
     "aiohttp", "anyio", "livekit-agents", "livekit-plugins-smallestai", "msgspec", "picows", "pybase64", "smallestai",
@@ -62,7 +63,7 @@ def _preface(command: str, loads: str) -> list[str]:
         " audio for a reconnection, and watch limits and deadlines. Figures depend on the machine;"
         " ratios do so less.",
         "",
-        f"Versions: {_versions()}.",
+        f"Versions: {_versions()}. {_core()}",
         "",
     ]
 
@@ -79,6 +80,12 @@ def _machine() -> str:
         processor = names[0] if names else processor
     implementation = f"{platform.python_implementation()} {platform.python_version()}"
     return f"{os.cpu_count()} cores of {processor}, {platform.system()}, {implementation}"
+
+
+def _core() -> str:
+    """Whether mypyc has compiled what is measured: the clients have the same path as this process."""
+    compiled = not str(machine.__file__).endswith(".py")
+    return f"The core is {'compiled by mypyc' if compiled else 'interpreted'}."
 
 
 def _versions() -> str:

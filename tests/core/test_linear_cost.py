@@ -156,6 +156,7 @@ def test_a_longer_speech() -> None:
     assert held(speech.wire) == pytest.approx(kept, abs=400)
 
 
+@pytest.mark.interpreted
 def test_more_contexts_on_a_connection() -> None:
     """Of each the id is kept, since none may be used twice; else a bounded memory of the latest."""
     speech = Speaking()

@@ -8,6 +8,7 @@ import smallest_proto
 from smallest_proto import wire
 
 
+@pytest.mark.interpreted
 def test_every_public_name_is_there() -> None:
     assert len(set(smallest_proto.__all__)) == len(smallest_proto.__all__)
     for name in smallest_proto.__all__:

@@ -97,6 +97,7 @@ NEVER = (
 )
 
 
+@pytest.mark.interpreted
 def test_the_vectors_visit_every_row_that_can_be_reached() -> None:
     with visits() as seen:
         for vector in VECTORS:

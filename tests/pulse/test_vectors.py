@@ -72,6 +72,7 @@ def test_session(vector: dict[str, Any], mode: str) -> None:
     check(vector, mode, PULSE)
 
 
+@pytest.mark.interpreted
 def test_the_vectors_visit_every_row_of_every_table() -> None:
     with visits() as seen:
         for vector, mode in CASES:

@@ -64,6 +64,7 @@ def _doubled_start(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Continuity, "leave", forget_turn)
 
 
+@pytest.mark.interpreted
 @pytest.mark.parametrize(
     ("break_it", "noticed"),
     [
