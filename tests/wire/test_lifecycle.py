@@ -55,6 +55,16 @@ def test_any_byte_puts_the_ping_off() -> None:
     assert client.wire.next_deadline() == 13.0
 
 
+def test_whoever_plays_dead_answers_no_ping() -> None:
+    client = Client().open()
+    client.wire.answers_pings = False
+    client.wire.receive_data(frame(9, b"alive?"), 1.0)
+    assert client.wire.data_to_send() == b""
+    client.wire.answers_pings = True
+    client.wire.receive_data(frame(9, b"alive?"), 2.0)
+    assert frames(client.wire.data_to_send()) == [Frame(PONG, b"alive?", True)]
+
+
 def test_what_we_send_does_not() -> None:
     client = Client(heartbeat=5.0).open()
     client.conn.send("busy")
