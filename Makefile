@@ -50,9 +50,10 @@ test: lint
 	@touch $@
 
 compiled: .venv/.compiled
-	@echo "== the tests of the core, compiled"
+	@echo "== the tests of what is compiled"
 	@$(AS_COMPILED) $(BIN)/python -m pytest --quiet --numprocesses auto --dist loadfile -m "not interpreted" \
-		tests/core tests/lightning tests/pulse tests/stateful tests/vectors tests/wire
+		tests/core tests/lightning tests/pulse tests/stateful tests/vectors tests/wire \
+		tests/transports/test_gathering.py tests/transports/test_turn_end.py tests/transports/test_waking.py
 
 .venv/.bench: .venv/.installed
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group bench

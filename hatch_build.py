@@ -27,7 +27,7 @@ from setuptools import setup
 modules = mypycify(["--config-file", *sys.argv[1:]], opt_level="3", debug_level="0")
 setup(name="core", packages=[], py_modules=[], ext_modules=modules, script_args=["-q", "build_ext", "--inplace"])
 """
-"""Run in a folder with nothing but the core, beside whose modules it puts the compiled ones."""
+"""Run in a folder with nothing but the packages, beside whose modules it puts the compiled ones."""
 
 
 class BuildCore(BuildHookInterface):  # type: ignore[type-arg]  # hatchling does not export the parameter
@@ -59,17 +59,18 @@ class BuildCore(BuildHookInterface):  # type: ignore[type-arg]  # hatchling does
         build_data["dependencies"] += project.dependencies()
 
     def _compile(self, build_data: dict[str, Any]) -> None:
-        root, core = Path(self.root), Path(self.files.name, "smallest_proto")
-        copytree(root / "smallest_proto", core, ignore=ignore_patterns("__pycache__"))
+        root, folder = Path(self.root), Path(self.files.name)
+        for package in (root / "smallest_proto", root / "transports" / "smallest_transports"):
+            copytree(package, folder / package.name, ignore=ignore_patterns("__pycache__"))
         settings = str(root / "pyproject.toml")
-        modules = [f"smallest_proto/{name}.py" for name in self.config["compiled"]]
+        modules = [f"{name}.py" for name in self.config["compiled"]]
         command = [sys.executable, "-c", COMPILE, settings, *modules]
-        done = subprocess.run(command, cwd=core.parent, capture_output=True, text=True)
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
         if done.returncode:
             raise RuntimeError(f"the core was not compiled:\n{done.stdout}{done.stderr}")
-        for path in core.parent.rglob("*"):
-            if path.suffix in (".so", ".pyd") and "build" not in path.relative_to(core.parent).parts:
-                build_data["force_include"][str(path)] = path.relative_to(core.parent).as_posix()
+        for path in folder.rglob("*"):
+            if path.suffix in (".so", ".pyd") and "build" not in path.relative_to(folder).parts:
+                build_data["force_include"][str(path)] = path.relative_to(folder).as_posix()
         build_data["pure_python"] = False
         build_data["infer_tag"] = True
 

@@ -1,9 +1,11 @@
 """What a user gets: three import names from a wheel and from an editable install, and nothing else."""
 
+import ast
 import re
 import subprocess
 import sys
 import tarfile
+import tomllib
 import zipfile
 from email import message_from_bytes
 from importlib.metadata import PackageNotFoundError, distribution
@@ -127,3 +129,13 @@ def test_the_livekit_namespace_is_shared(tmp_path: Path, order: str, position: s
     (other / "__init__.py").touch()
     code = f"import sys; sys.path.insert({position}, {str(tmp_path)!r}); {order}"
     run("-I", "-c", code, cwd=tmp_path)
+
+
+def test_no_coroutine_is_compiled() -> None:
+    """Where one that mypyc has compiled handles an exception, whoever awaits it goes on handling that exception."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    names = settings["tool"]["hatch"]["build"]["targets"]["wheel"]["hooks"]["custom"]["compiled"]
+    for name in names:
+        package, _, rest = name.partition("/")
+        tree = ast.parse((PACKAGES[package] / f"{rest}.py").read_text(encoding="utf-8"))
+        assert not [node.name for node in ast.walk(tree) if isinstance(node, ast.AsyncFunctionDef)], name

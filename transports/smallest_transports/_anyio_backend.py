@@ -13,6 +13,7 @@ import anyio
 from smallest_transports._asyncio_backend import AsyncioBackend
 from smallest_transports._backend import Backend, Event, Stream
 from smallest_transports._proxy import Proxy
+from smallest_transports._turn_end import TurnEnd
 
 
 class AnyioBackend:
@@ -26,9 +27,9 @@ class AnyioBackend:
         """See `Backend.sleep`."""
         await anyio.sleep(seconds)
 
-    def soon(self, call: Callable[[], None]) -> None:
-        """See `Backend.soon`."""
-        _running().soon(call)
+    def turn_end(self) -> TurnEnd:
+        """See `Backend.turn_end`."""
+        return _running().turn_end()
 
     def event(self) -> Event:
         """See `Backend.event`."""

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import cast
+from weakref import WeakKeyDictionary
 
 from smallest_proto.errors import ConnectionLost
 from smallest_transports._asyncio_dial import dial
@@ -15,6 +16,7 @@ from smallest_transports._backend import CLOSE_TIMEOUT, READ_SIZE, Event
 from smallest_transports._connect_errors import cannot_connect, too_late
 from smallest_transports._proxy import Proxy
 from smallest_transports._readable import has_come
+from smallest_transports._turn_end import TurnEnd
 from smallest_transports._waiters import Waiters
 
 
@@ -172,6 +174,13 @@ def _left_in(transport: asyncio.BaseTransport | None) -> list[bytes]:
     return data
 
 
+_turn_ends: WeakKeyDictionary[asyncio.AbstractEventLoop, TurnEnd] = WeakKeyDictionary()
+
+
+def _call_soon(call: Callable[[], None]) -> None:
+    asyncio.get_running_loop().call_soon(call)
+
+
 class AsyncioBackend:
     """The `Backend` of asyncio, whatever loop runs it."""
 
@@ -183,9 +192,9 @@ class AsyncioBackend:
         """See `Backend.sleep`."""
         await asyncio.sleep(seconds)
 
-    def soon(self, call: Callable[[], None]) -> None:
-        """See `Backend.soon`."""
-        asyncio.get_running_loop().call_soon(call)
+    def turn_end(self) -> TurnEnd:
+        """See `Backend.turn_end`."""
+        return _turn_ends.setdefault(asyncio.get_running_loop(), TurnEnd(_call_soon))
 
     def event(self) -> asyncio.Event:
         """See `Backend.event`."""

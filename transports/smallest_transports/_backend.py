@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from smallest_transports._proxy import Proxy
+from smallest_transports._turn_end import TurnEnd
 
 READ_SIZE = 112 * 1024
 """Bytes taken from a socket at once, and that may wait unread: a user who stops iterating stops the peer.
@@ -88,8 +89,8 @@ class Backend(Protocol):
         """Wait."""
         ...
 
-    def soon(self, call: Callable[[], None]) -> None:
-        """Have it called at the end of this turn of the loop."""
+    def turn_end(self) -> TurnEnd:
+        """The one of the loop that runs, to be asked for once for each connection."""
         ...
 
     def event(self) -> Event:

@@ -6,7 +6,7 @@ Runs in the task of whoever sends or iterates, or at the end of a turn of the lo
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from functools import partial
 from typing import Literal, TypeAlias
 
@@ -16,6 +16,7 @@ from smallest_proto.wire import WebSocketServerWire, WebSocketWire
 from smallest_proto.wire.base import BaseWire
 from smallest_proto.wire.http import HttpServerWire, HttpWire
 from smallest_transports._backend import AT_ONCE, READ_SIZE, Backend, Stream
+from smallest_transports._turn_end import Queue, TurnEnd
 
 Wire: TypeAlias = WebSocketWire | WebSocketServerWire | HttpWire | HttpServerWire
 
@@ -32,6 +33,7 @@ class Link:
         "_iterated",
         "_owed",
         "_stream",
+        "_turn_end",
         "backend",
         "wire",
     )
@@ -47,6 +49,7 @@ class Link:
         self._closing = False
         self._owed = 0
         self._failed = False
+        self._turn_end: TurnEnd | None = None
 
     @property
     def finished(self) -> bool:
@@ -81,15 +84,22 @@ class Link:
         if data := self.wire.data_to_send():
             await self._write(data, deadline)
 
-    def soon(self, queue: Callable[[float], None], now: float) -> bool:
+    def soon(self, queue: Queue, now: float) -> bool:
         """See `SessionLink.soon`."""
-        self.backend.soon(partial(self._turn, queue, now))
+        if self._turn_end is None:
+            self._turn_end = self.backend.turn_end()
+        self._turn_end.add(self, queue, now)
         return True
 
-    def _turn(self, queue: Callable[[float], None], now: float) -> None:
-        queue(now)  # there may be no clock here: anyio's needs a task
+    def pack(self, queue: Queue, now: float) -> bytes:
+        """See `Leaving.pack`. There may be no clock here: anyio's needs a task."""
+        queue(now)
+        return self.wire.data_to_send()
+
+    def leave(self, data: bytes) -> None:
+        """See `Leaving.leave`."""
         try:
-            self._stream.send(self.wire.data_to_send())
+            self._stream.send(data)
         except ConnectionLost:
             self._failed = True
         if self._hearing:

@@ -16,6 +16,7 @@ from smallest_transports._connect_errors import cannot_connect, too_late
 from smallest_transports._proxy import Proxy
 from smallest_transports._readable import has_come
 from smallest_transports._trio_dial import dial
+from smallest_transports._turn_end import TurnEnd
 
 CALLS_IN_A_ROW, BYTES_IN_A_ROW = 20, 64 * 1024
 """Calls that need not wait after which one gives way all the same; one of so many bytes always does."""
@@ -175,6 +176,14 @@ class TrioStream:
             self.wake()
 
 
+_turn_end: trio.lowlevel.RunVar[TurnEnd] = trio.lowlevel.RunVar("turn_end")
+
+
+def _call_soon(call: Callable[[], None]) -> None:
+    """Trio wakes a task of its own for it, by a call of the system."""
+    trio.lowlevel.current_trio_token().run_sync_soon(call)
+
+
 class TrioBackend:
     """The `Backend` of trio."""
 
@@ -186,9 +195,13 @@ class TrioBackend:
         """See `Backend.sleep`."""
         await trio.sleep(seconds)
 
-    def soon(self, call: Callable[[], None]) -> None:
-        """See `Backend.soon`. trio wakes a task of its own for it, by a call of the system."""
-        trio.lowlevel.current_trio_token().run_sync_soon(call)
+    def turn_end(self) -> TurnEnd:
+        """See `Backend.turn_end`."""
+        try:
+            return _turn_end.get()
+        except LookupError:
+            _turn_end.set(TurnEnd(_call_soon))
+            return _turn_end.get()
 
     def event(self) -> trio.Event:
         """See `Backend.event`."""
