@@ -242,7 +242,7 @@ MEASURES: Sequence[Measure] = (
         (Figure("kb", "kB/stream", 1),),
         {"streams": 500, "seconds": 0},  # memory grows by 128 kB and more at a time
         {"streams": 50, "seconds": 0},
-        2,
+        1,
         2.2,
         _RESIDENT,
     ),

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from canary import CANARY
 from ended import Command
 from faults import FAULTS, Fault
 from smallest_proto.endpoints import API_KEY_VARIABLE
@@ -19,7 +20,6 @@ from smallest_transports.audio_files import write_wav
 from smallest_transports.loopback import Faults, serve
 from sockets import CLOSE, Peer, frame, hosted, raw_server
 
-CANARY = "sk_canary_5dc2a6"
 WITHIN = 30
 
 

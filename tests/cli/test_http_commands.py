@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from canary import CANARY
 from ended import Command
 from faults import Fault
 from http_faults import CHUNKED, HASTY, HTTP_FAULTS, answered, read_whole_request
@@ -17,7 +18,6 @@ from smallest_transports.audio_files import read_audio, write_wav
 from smallest_transports.loopback import serve
 from sockets import Peer, hosted, raw_server
 
-CANARY = "sk_canary_5dc2a6"
 HEARD = "heard 2.0 seconds heard 3.0 seconds"
 
 

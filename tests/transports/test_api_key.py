@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 import pytest
 
+from canary import CANARY
 from faults import FAULTS
 from loops import EVERY_LOOP, EVERY_NET, Net
 from smallest_proto.endpoints import API_KEY_VARIABLE
@@ -19,7 +20,6 @@ from smallest_transports.asyncio import connect_lightning, connect_pulse
 from snapshots import attributes
 from sockets import CLOSE, QUICK, Peer, frame
 
-CANARY = "sk_canary_5dc2a6"
 CONNECTORS = pytest.mark.parametrize("connect", [connect_pulse, connect_lightning])
 
 

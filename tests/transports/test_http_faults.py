@@ -11,6 +11,7 @@ from functools import cache
 import anyio
 import pytest
 
+from canary import CANARY
 from http_calls import CALLS, Call, batch, pcm_of, voices
 from http_faults import CHUNKED, HASTY, HTTP_FAULTS, SIZED, answered, read_whole_request
 from loops import EVERY_NET, NETS, Net, some
@@ -28,7 +29,6 @@ from smallest_transports.asyncio import SpeechStream, synthesize
 from sockets import Peer, free_port
 from sockets import until as until_there
 
-CANARY = "sk_canary_5dc2a6"
 ROOM = 16 * 1024 * 1024
 
 

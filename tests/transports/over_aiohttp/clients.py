@@ -16,7 +16,6 @@ from smallest_transports.aiohttp import PulseStream, TranscriptEvent, connect_li
 from sockets import QUICK, Peer
 
 SECOND = bytes(32000)
-CANARY = "sk_canary_5dc2a6"
 
 
 @asynccontextmanager

@@ -10,13 +10,14 @@ from collections.abc import Awaitable, Callable, Iterator
 
 import pytest
 
+from canary import CANARY
 from faults import FAULTS
 from smallest_proto.errors import ProtocolError
 from smallest_transports._session import Session
 from smallest_transports.loopback import serve
 from snapshots import attributes
 from sockets import Peer, raw_server, run, until
-from transports.over_aiohttp.clients import CANARY, OTHERWISE, hear, pulse_at, speak
+from transports.over_aiohttp.clients import OTHERWISE, hear, pulse_at, speak
 
 Behave = Callable[[Peer], Awaitable[None]]
 

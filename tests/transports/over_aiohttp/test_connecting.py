@@ -13,12 +13,13 @@ import aiohttp
 import pytest
 import trustme
 
+from canary import CANARY
 from faults import silent
 from smallest_proto.errors import ConnectFailed, DeadlineExceeded, LocalProtocolError, ProtocolError
 from smallest_proto.pulse import StreamEnded
 from smallest_transports.aiohttp import connect_pulse
 from sockets import Peer, raw_server, run, transcript
-from transports.over_aiohttp.clients import CANARY, pulse_at
+from transports.over_aiohttp.clients import pulse_at
 
 
 def connecting(url: str, **given: Any) -> ProtocolError:

@@ -6,10 +6,11 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from canary import CANARY
 from faults import FAULTS
 from smallest_proto.errors import HandshakeRejected, RemoteProtocolError
 from sockets import Peer, raw_server, run
-from transports.over_aiohttp.clients import CANARY, OTHERWISE, hear, pulse_at, speak
+from transports.over_aiohttp.clients import OTHERWISE, hear, pulse_at, speak
 
 
 @pytest.mark.parametrize("client", [hear, speak])

@@ -13,12 +13,12 @@ import anyio
 import pytest
 import trustme
 
+from canary import CANARY
 from loops import LOOPS, Net, contexts
 from proxies import SERVICE, Behaviour, ProxyServer, proxy_server
 from smallest_proto.errors import ConnectFailed, DeadlineExceeded
 from sockets import Peer, hosted, raw_server
 
-CANARY = "sk_canary_5dc2a6"
 CREDENTIALS = "me:p-4nary-ss"
 PASSWORD = "p-4nary-ss"
 

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from canary import CANARY
 from loops import Net
 from smallest_proto.errors import ConnectFailed
 from smallest_transports._tunnel import MAX_HEAD
@@ -14,7 +15,6 @@ from sockets import Peer, hosted, raw_server
 from transports.through_proxies.ends import (
     ALL_LOOPS,
     ANSWERS,
-    CANARY,
     CREDENTIALS,
     PASSWORD,
     PLAIN_KINDS,

@@ -5,13 +5,13 @@ from typing import Literal
 import anyio
 import pytest
 
+from canary import CANARY
 from loops import Net
 from proxies import SERVICE
 from smallest_proto.errors import DeadlineExceeded
 from transports.through_proxies.ends import (
     ALL_LOOPS,
     ANSWERS,
-    CANARY,
     CREDENTIALS,
     EVERY_KIND,
     PASSWORD,

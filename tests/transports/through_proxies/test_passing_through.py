@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from canary import CANARY
 from loops import EVERY_NET, Net, contexts
 from proxies import SERVICE
 from smallest_proto import FinalTranscript
@@ -16,7 +17,6 @@ from smallest_transports._tunnel import connect_through
 from sockets import Peer, hosted, raw_server, transcript
 from transports.through_proxies.ends import (
     ALL_LOOPS,
-    CANARY,
     CREDENTIALS,
     EVERY_KIND,
     PASSWORD,

@@ -9,13 +9,13 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from canary import CANARY
 from loops import Net
 from smallest_proto.errors import ConnectFailed, DeadlineExceeded
 from smallest_transports import _tunnel
 from sockets import hosted, raw_server
 from transports.through_proxies.ends import (
     ALL_LOOPS,
-    CANARY,
     CREDENTIALS,
     EVERY_KIND,
     PASSWORD,

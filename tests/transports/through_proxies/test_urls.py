@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from canary import CANARY
 from proxies import SERVICE
 from smallest_transports import _proxy
 from smallest_transports._connect import ConnectOptions, settings
 from smallest_transports._proxy import parse_proxy
-from transports.through_proxies.ends import CANARY, CREDENTIALS, PASSWORD
+from transports.through_proxies.ends import CREDENTIALS, PASSWORD
 
 BAD = {
     "": None,
