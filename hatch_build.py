@@ -67,7 +67,7 @@ class BuildCore(BuildHookInterface):  # type: ignore[type-arg]  # hatchling does
         command = [sys.executable, "-c", COMPILE, settings, *modules]
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
         if done.returncode:
-            raise RuntimeError(f"the core was not compiled:\n{done.stdout}{done.stderr}")
+            raise RuntimeError(f"not compiled:\n{done.stdout}{done.stderr}")
         for path in folder.rglob("*"):
             if path.suffix in (".so", ".pyd") and "build" not in path.relative_to(folder).parts:
                 build_data["force_include"][str(path)] = path.relative_to(folder).as_posix()

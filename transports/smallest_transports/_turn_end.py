@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Protocol, TypeAlias
 
 Queue: TypeAlias = Callable[[float], None]
+"""Gives a connection what it is to write; takes the time, in seconds on the loop's clock."""
 
 
 class Leaving(Protocol):
@@ -21,8 +22,8 @@ class Leaving(Protocol):
 class TurnEnd:
     """Has all bytes made first and written then, with one call back for all connections.
 
-    A call of the system leaves the processor's caches to the kernel: between any two connections it would make the
-    second one's work several times as long.
+    A call of the system leaves the processor's caches to the kernel: what is then done for the next connection takes
+    longer than it would right behind the one before.
 
     call_soon: has the loop that runs call something once this turn is over.
     """
