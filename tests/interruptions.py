@@ -1,4 +1,4 @@
-"""Cancelling any wait of any call, those in the tasks that a backend's `race` begins included."""
+"""Cancelling any call at any wait, those in the tasks that a backend's `race` and `begin` make included."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import anyio
 
-from smallest_transports._backend import Backend
+from smallest_transports._backend import Backend, Running
 
 
 class Interruption:
@@ -35,8 +35,8 @@ class Interruption:
             pass
 
     def within(self, backend: Backend) -> Backend:
-        """The same backend, where waits inside of a race count, too."""
-        return _Racing(backend, self)
+        """The same backend, where waits inside of a race count, too, and those of what is begun."""
+        return _Watched(backend, self)
 
     async def counted(self, make: Callable[[], Awaitable[object]]) -> None:
         """Part of a call, in a task of its own."""
@@ -49,7 +49,7 @@ class Interruption:
                 self._scope.cancel()
 
 
-class _Racing:
+class _Watched:
     def __init__(self, backend: Backend, cut: Interruption) -> None:
         self._backend = backend
         self._cut = cut
@@ -59,6 +59,9 @@ class _Racing:
 
     async def race(self, *calls: Callable[[], Awaitable[None]]) -> None:
         await self._backend.race(*[partial(self._cut.counted, call) for call in calls])
+
+    def begin(self, call: Callable[[], Awaitable[None]]) -> Running:
+        return self._backend.begin(partial(self._cut.counted, call))
 
 
 class _Counted:

@@ -60,12 +60,26 @@ def _asyncio(main: Main[T], new_loop: Callable[[], asyncio.AbstractEventLoop] | 
         return runner.run(_quietly(main))
 
 
+async def _alone(main: Main[T]) -> T:
+    """For trio: fails when a task is left."""
+    before = trio.lowlevel.current_statistics().tasks_living
+    result = await main()
+    left = trio.lowlevel.current_statistics().tasks_living - before
+    assert not left, f"{left} tasks left behind"
+    return result
+
+
+def _trio(main: Main[T]) -> T:
+    result: T = trio.run(_alone, main)
+    return result
+
+
 LOOPS: dict[str, tuple[Functions, Callable[[Main[Any]], Any]]] = {
     "asyncio": (on_asyncio._functions, _asyncio),
     "uvloop": (on_asyncio._functions, partial(_asyncio, new_loop=uvloop.new_event_loop)),
-    "trio": (on_trio._functions, trio.run),
+    "trio": (on_trio._functions, _trio),
     "anyio-asyncio": (on_anyio._functions, lambda main: anyio.run(_quietly, main, backend="asyncio")),
-    "anyio-trio": (on_anyio._functions, partial(anyio.run, backend="trio")),
+    "anyio-trio": (on_anyio._functions, lambda main: anyio.run(_alone, main, backend="trio")),
 }
 CARRIERS = ("tcp", "tls")
 FDS = "/dev/fd"

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 import anyio
 
 from smallest_transports._asyncio_backend import AsyncioBackend
-from smallest_transports._backend import Backend, Event, Stream
+from smallest_transports._backend import Backend, Event, Running, Stream
 from smallest_transports._proxy import Proxy
 from smallest_transports._turn_end import TurnEnd
 
@@ -50,6 +50,10 @@ class AnyioBackend:
         async with anyio.create_task_group() as tasks:
             for call in calls:
                 tasks.start_soon(run, call)
+
+    def begin(self, call: Callable[[], Awaitable[None]]) -> Running:
+        """See `Backend.begin`."""
+        return _running().begin(call)
 
     async def connect(
         self, host: str, port: int, *, timeout: float | None, socks: Proxy | None = None

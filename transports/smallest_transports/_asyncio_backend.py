@@ -181,6 +181,36 @@ def _call_soon(call: Callable[[], None]) -> None:
     asyncio.get_running_loop().call_soon(call)
 
 
+class AsyncioTask:
+    """A `Running` call."""
+
+    def __init__(self, call: Callable[[], Awaitable[None]]) -> None:
+        async def run() -> None:
+            await call()
+
+        self._task = asyncio.get_running_loop().create_task(run())
+
+    @property
+    def done(self) -> bool:
+        """See `Running.done`."""
+        return self._task.done()
+
+    def cancel(self) -> None:
+        """See `Running.cancel`."""
+        self._task.cancel()
+
+    async def ended(self) -> None:
+        """See `Running.ended`."""
+        cancelled: asyncio.CancelledError | None = None
+        while not self._task.done():
+            try:
+                await asyncio.wait([self._task])
+            except asyncio.CancelledError as error:
+                cancelled = error
+        if cancelled is not None:
+            raise cancelled
+
+
 class AsyncioBackend:
     """The `Backend` of asyncio, whatever loop runs it."""
 
@@ -224,6 +254,10 @@ class AsyncioBackend:
             for call in calls:
                 if not ended:  # as an eager task may have, before there is another
                     running.append(tasks.create_task(run(call)))
+
+    def begin(self, call: Callable[[], Awaitable[None]]) -> AsyncioTask:
+        """See `Backend.begin`."""
+        return AsyncioTask(call)
 
     async def connect(
         self, host: str, port: int, *, timeout: float | None, socks: Proxy | None = None

@@ -78,6 +78,23 @@ class Event(Protocol):
         ...
 
 
+class Running(Protocol):
+    """A call in a task of its own."""
+
+    @property
+    def done(self) -> bool:
+        """Whether it has ended."""
+        ...
+
+    def cancel(self) -> None:
+        """Have it cancelled where it waits."""
+        ...
+
+    async def ended(self) -> None:
+        """Wait until it has, even when this is cancelled meanwhile: that is raised then."""
+        ...
+
+
 class Backend(Protocol):
     """One event loop's clock, flags and sockets."""
 
@@ -103,6 +120,14 @@ class Backend(Protocol):
 
     async def race(self, *calls: Callable[[], Awaitable[None]]) -> None:
         """Run all at the same time until the first has ended, then cancel the others, and wait for that."""
+        ...
+
+    def begin(self, call: Callable[[], Awaitable[None]]) -> Running:
+        """Run the call beside what follows, in the context of the caller. It raises nothing but its cancellation.
+
+        Whoever begins it cancels it and waits for its end before he leaves. A nursery would do that, but would also
+        bind `__aenter__` and `__aexit__` to one task, and wrap what is raised between them.
+        """
         ...
 
     async def connect(

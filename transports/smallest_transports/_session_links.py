@@ -1,11 +1,13 @@
 """The connections of a Pulse session: dialled when it says so, read and written in turn, closed with it.
 
-Runs in the tasks of whoever sends or iterates, as everything here. What is to be done and when is the machine's.
+Runs in the tasks of whoever sends or iterates, as everything here, but for a dial, which has one of its own. What is
+to be done and when is the machine's.
 """
 
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Literal
 
 from smallest_proto.endpoints import UpgradeRequest
@@ -13,7 +15,7 @@ from smallest_proto.errors import ConnectionLost, LocalProtocolError, ProtocolEr
 from smallest_proto.events import NEED_DATA, Event, Need
 from smallest_proto.pulse import PulseOptions, PulseSession, pulse_request
 from smallest_proto.pulse.session_connection import SessionConnection
-from smallest_transports._backend import AT_ONCE, Backend
+from smallest_transports._backend import AT_ONCE, Backend, Running
 from smallest_transports._backend import Event as Flag
 from smallest_transports._connect import ConnectSettings
 from smallest_transports._session import Opener, SessionLink
@@ -25,8 +27,9 @@ class SessionLinks:
     __slots__ = (
         "_advancing",
         "_changed",
-        "_dialling",
+        "_dials",
         "_event",
+        "_fault",
         "_links",
         "_open",
         "_settings",
@@ -45,7 +48,8 @@ class SessionLinks:
         self._open = opener
         self._links: dict[SessionLink, SessionConnection] = {}
         self._undialled: SessionConnection | None = None
-        self._dialling = False
+        self._dials: dict[SessionConnection, Running] = {}
+        self._fault: Exception | None = None
         self._unflushed = False
         """Whether a connection may have something to say that another one caused, or a call that was cancelled."""
         self._advancing = False
@@ -92,13 +96,8 @@ class SessionLinks:
             return
         self._advancing = True
         try:
-            self._undialled = self._undialled or self.session.next_connection()
-            if self._undialled is None:
+            if not self._dial_ended():
                 await self._exchange()
-            elif not _is_given_up(self._undialled):
-                await self._dial(self._undialled)
-            else:
-                self._undialled = None
         finally:
             self._advancing = False
             self._tell_changed()
@@ -112,12 +111,14 @@ class SessionLinks:
         if self._unflushed:
             await self.flush()
             return
-        self._unflushed = True
         if not self._links:
             deadline = self.session.next_deadline()
             if self.session.closed is None:
                 await self.backend.wait(self._change(), math.inf if deadline is None else deadline)
-        elif len(self._links) == 1:
+            self.session.handle_timeout(self.backend.now())
+            return
+        self._unflushed = True
+        if len(self._links) == 1:
             await next(iter(self._links)).exchange()
         else:
             await self.backend.race(*[link.exchange for link in self._links])
@@ -133,48 +134,46 @@ class SessionLinks:
                 return link
         return None
 
+    def _dial_ended(self) -> bool:
+        """Begin the dial that is due, and cancel what nobody wants any more. Raises what one of them stumbled over.
+
+        Returns whether the one that was due has ended already, as an eager task may.
+        """
+        if self._fault is not None:
+            fault, self._fault = self._fault, None
+            raise fault
+        for connection, dial in self._dials.items():
+            if _is_given_up(connection):
+                dial.cancel()
+        due = self._undialled or self.session.next_connection()
+        self._undialled = None
+        if due is None or _is_given_up(due):
+            return False
+        dial = self.backend.begin(partial(self._dial, due))
+        if not dial.done:
+            self._dials[due] = dial
+        return dial.done
+
     async def _dial(self, connection: SessionConnection) -> None:
-        """Dial, and keep what there is going meanwhile. A dial that is cancelled is begun again."""
-        request = request_for(connection.options, self._settings)
-        failures: list[Exception] = []
-
-        async def dial() -> None:
-            try:
-                await self._open_link(connection, request)
-            except Exception as error:  # which a race would wrap in a group
-                failures.append(error)
-
-        async def keep_going() -> None:
-            while not _is_given_up(connection):
-                await self._exchange()
-
-        self._dialling = True
+        """Beside whatever the stream does meanwhile: what its last connection hears must not wait for the next one."""
         try:
-            await self.backend.race(dial, keep_going)
-            if failures:
-                raise failures[0]
-        finally:
-            self._dialling = False
-            if self.session.closed is not None:  # by another task, perhaps, which had no link to close
-                await self._close_links()
-
-    async def _open_link(self, connection: SessionConnection, request: UpgradeRequest) -> None:
-        try:
+            request = request_for(connection.options, self._settings)
             link = await self._open(self.backend, connection, request, self._settings)
-        except LocalProtocolError:
-            raise
-        except ProtocolError as error:
-            connection.receive_close(1006, "", self.backend.now(), error=error)
-            self._undialled = None
+        except Exception as error:
+            if isinstance(error, ProtocolError) and not isinstance(error, LocalProtocolError):
+                connection.receive_close(1006, "", self.backend.now(), error=error)
+            else:
+                self._undialled, self._fault = connection, error
         except BaseException:
-            if connection.opened_at is not None:  # cancelled: what it was sent is lost with its socket
-                gone = ConnectionLost("the connection was given up while it was opened", status=1006)
-                connection.receive_close(1006, "", self.backend.now(), error=gone)
+            gone = ConnectionLost("the connection was given up while it was opened", status=1006)
+            connection.receive_close(1006, "", self.backend.now(), error=gone)
             raise
         else:
             self._links[link] = connection
-            self._undialled = None
             self._unflushed = True
+        finally:
+            self._dials.pop(connection, None)
+            self.wake()
 
     async def flush(self) -> None:
         """Write what there is to say, and wait for nothing: what one connection tells may have another speak."""
@@ -215,10 +214,12 @@ class SessionLinks:
     async def aclose(self) -> None:
         """Close what there is, once the session is closed. Bounded in time; harmless when repeated."""
         self.wake()
+        dials = tuple(self._dials.values())
+        for dial in dials:
+            dial.cancel()
         try:
-            await self._close_links()
-            while self._dialling:  # in another task, which gives it up now
-                await self._change().wait()
+            for dial in dials:
+                await dial.ended()
         finally:
             await self._close_links()
 

@@ -7,6 +7,7 @@ import socket
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from contextvars import copy_context
 
 import trio
 
@@ -184,6 +185,37 @@ def _call_soon(call: Callable[[], None]) -> None:
     trio.lowlevel.current_trio_token().run_sync_soon(call)
 
 
+class TrioTask:
+    """A `Running` call."""
+
+    def __init__(self, call: Callable[[], Awaitable[None]]) -> None:
+        self._scope = trio.CancelScope()
+        self._ended = trio.Event()
+        trio.lowlevel.spawn_system_task(self._run, call, context=copy_context())
+
+    async def _run(self, call: Callable[[], Awaitable[None]]) -> None:
+        try:
+            with self._scope:
+                await call()
+        finally:
+            self._ended.set()
+
+    @property
+    def done(self) -> bool:
+        """See `Running.done`."""
+        return self._ended.is_set()
+
+    def cancel(self) -> None:
+        """See `Running.cancel`."""
+        self._scope.cancel()
+
+    async def ended(self) -> None:
+        """See `Running.ended`."""
+        with trio.CancelScope(shield=True):
+            await self._ended.wait()
+        await trio.lowlevel.checkpoint_if_cancelled()
+
+
 class TrioBackend:
     """The `Backend` of trio."""
 
@@ -222,6 +254,10 @@ class TrioBackend:
         async with trio.open_nursery() as nursery:
             for call in calls:
                 nursery.start_soon(run, call)
+
+    def begin(self, call: Callable[[], Awaitable[None]]) -> TrioTask:
+        """See `Backend.begin`."""
+        return TrioTask(call)
 
     async def connect(
         self, host: str, port: int, *, timeout: float | None, socks: Proxy | None = None
