@@ -15,7 +15,7 @@ from smallest_proto.lightning.commands import (
     SendText,
     Speak,
 )
-from smallest_proto.lightning.contexts import CONTEXT_ID, Context
+from smallest_proto.lightning.contexts import CONTEXT_ID, Context, LatestIds
 from smallest_proto.lightning.messages import ClientMessages
 from smallest_proto.lightning.options import LightningOptions
 from smallest_proto.lightning.states import ClientInput
@@ -56,11 +56,11 @@ def check(
     options: LightningOptions,
     messages: ClientMessages,
     active: Context | None,
-    used: Collection[str],
+    used: LatestIds,
 ) -> Asked:
     """The command as something that the table can judge. Raises LocalProtocolError for a malformed one.
 
-    `active` is the open context and `used` the ids that were ever taken.
+    `active` is the open context and `used` the ids that were taken before.
     """
     given, text = well_formed(command, options)
     if given is ClientInput.KEEP_ALIVE:
@@ -111,7 +111,7 @@ def _context(
     given: ClientInput,
     options: LightningOptions,
     active: Context | None,
-    used: Collection[str],
+    used: LatestIds,
 ) -> Context:
     """The context that a command means: the active one, or one to be opened."""
     if active is not None:
@@ -126,9 +126,9 @@ def _context(
     return Context(context_id if isinstance(context_id, str) else _next_id(used), options)
 
 
-def _next_id(used: Collection[str]) -> str:
+def _next_id(used: LatestIds) -> str:
     """An id for a caller who gave none; the same calls give the same ids."""
-    number = len(used) + 1
+    number = used.count + 1
     while (context_id := f"context{number:05d}") in used:
         number += 1
     return context_id

@@ -14,7 +14,7 @@ from smallest_proto.events import ConnectionClosed, ServerErrorReceived, Unknown
 from smallest_proto.json_text import unknown
 from smallest_proto.lightning.asking import Asked, check
 from smallest_proto.lightning.completion import Verdict
-from smallest_proto.lightning.contexts import Context, EndedRequests
+from smallest_proto.lightning.contexts import Context, LatestIds
 from smallest_proto.lightning.decode import Base64, Chunk, Complete, Parsed, TimedWord, parse
 from smallest_proto.lightning.events import (
     INVALID_AUDIO,
@@ -84,8 +84,12 @@ class ClientEnd:
         self._machine = Machine(CLIENT, State.IDLE)
         self._clock = WordClock(2 * options.sample_rate)
         self._context: Context | None = None
-        self._used: set[str] = set()
-        self._ended = EndedRequests()
+        self._used = LatestIds()
+        self._ended = LatestIds()
+        """Requests of contexts that are over: their late frames must not be heard in the next one.
+
+        Frames without an id cannot be told apart.
+        """
         self._keep_alives = 0
         self._awaited = ""
         self._opened = False

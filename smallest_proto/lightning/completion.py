@@ -12,7 +12,7 @@ from enum import Enum
 from smallest_proto.lightning.options import LightningOptions
 
 REMEMBERED = 256
-"""Requests kept in mind for each context: a peer must not make us remember more."""
+"""Ids kept in mind, of requests and of contexts: no peer and no length of a call makes us remember more."""
 
 
 class Verdict(Enum):

@@ -26,20 +26,22 @@ class Context:
         self.policy = CompletionPolicy(options)
 
 
-class EndedRequests:
-    """The requests of contexts that are over: their late frames must not be heard in the next one."""
+class LatestIds:
+    """The latest few hundred ids of their kind, and how many there ever were."""
 
-    __slots__ = ("_ids",)
+    __slots__ = ("_ids", "count")
 
     def __init__(self) -> None:
         self._ids: dict[str, None] = {}
+        self.count = 0
 
-    def __contains__(self, request_id: str) -> bool:
-        return request_id in self._ids
+    def __contains__(self, id: object) -> bool:
+        return id in self._ids
 
-    def add(self, *request_ids: str) -> None:
-        """Remember these, and only the latest few hundred. Frames without an id cannot be told apart."""
-        for request_id in filter(None, request_ids):
-            self._ids[request_id] = None
+    def add(self, *ids: str) -> None:
+        """Remember these, but for "", and forget the oldest of many."""
+        for id in filter(None, ids):
+            self._ids[id] = None
+            self.count += 1
         while len(self._ids) > REMEMBERED:
             del self._ids[next(iter(self._ids))]

@@ -22,6 +22,7 @@ from smallest_proto.lightning import (
     SendText,
     Speak,
 )
+from smallest_proto.lightning.completion import REMEMBERED
 from snapshots import snapshot
 
 CHUNK = '{"status":"chunk","request_id":"t","data":{"audio":"AAAA"}}'
@@ -130,6 +131,20 @@ def test_ids_that_were_taken_are_not_given_again() -> None:
         ids.append(connection.context_id)
         connection.send(FinishContext(), 0.0)
     assert ids == ["context00002", "context00003", "context00004"]
+
+
+def test_what_is_remembered_of_taken_ids_is_bounded() -> None:
+    connection = client()
+    taken = [f"context{number:05d}" for number in range(REMEMBERED + 1)]
+    for context_id in taken:
+        connection.send(OpenContext(context_id), 0.0)
+        connection.send(FinishContext(), 0.0)
+    with pytest.raises(LocalProtocolError, match=f"{taken[1]}.*expected an id that was not used before"):
+        connection.send(OpenContext(taken[1]), 0.0)
+    connection.send(OpenContext(taken[0]), 0.0)
+    connection.send(FinishContext(), 0.0)
+    connection.send(SendText("Hi."), 0.0)
+    assert connection.context_id == f"context{REMEMBERED + 3:05d}"
 
 
 def test_a_refused_upgrade() -> None:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from smallest_proto.lightning import LightningOptions
 from smallest_proto.lightning.completion import REMEMBERED, CompletionPolicy, Verdict
-from smallest_proto.lightning.contexts import EndedRequests
+from smallest_proto.lightning.contexts import LatestIds
 from smallest_proto.lightning.pcm import SampleJoiner
 from smallest_proto.lightning.word_clock import WordClock
 
@@ -63,7 +63,7 @@ def test_which_clock_a_server_has_is_decided_once() -> None:
 
 
 def test_what_is_remembered_of_requests_is_bounded() -> None:
-    policy, ended = CompletionPolicy(LightningOptions()), EndedRequests()
+    policy, ended = CompletionPolicy(LightningOptions()), LatestIds()
     for number in range(REMEMBERED + 10):
         policy.frame(str(number))
         ended.add(str(number))
@@ -73,6 +73,7 @@ def test_what_is_remembered_of_requests_is_bounded() -> None:
     assert "9" not in ended
     assert "10" in ended
     assert "" not in ended
+    assert ended.count == REMEMBERED + 10
     policy.text_sent()
     policy.released("10")
     assert policy.verdict("11") is Verdict.RELEASE
