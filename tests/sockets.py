@@ -250,6 +250,18 @@ def frame(opcode: int, payload: bytes, *, masked: bool = False, final: bool = Tr
     return head + (bytes(4) if masked else b"") + payload
 
 
+class Peers:
+    """A raw server's behaviour that differs from connection to connection."""
+
+    def __init__(self, *behave: Callable[[Peer], Awaitable[None]]) -> None:
+        self._behave = behave
+        self.count = 0
+
+    async def __call__(self, peer: Peer) -> None:
+        self.count += 1
+        await self._behave[min(self.count, len(self._behave)) - 1](peer)
+
+
 @asynccontextmanager
 async def raw_server(
     behave: Callable[[Peer], Awaitable[None]], *, ssl: SSLContext | None = None

@@ -20,9 +20,11 @@ from smallest_transports._pulse import PulseStream, TranscriptEvent
 from smallest_transports._resuming import ResumingSession
 from smallest_transports._session_links import SessionLinks
 from smallest_transports.loopback import Faults, serve
-from sockets import QUICK, run
+from sockets import BINARY, QUICK, Peer, Peers, run, transcript
 
 OPTIONS = PulseOptions(sample_rate=RATE)
+GERMAN = PulseOptions(sample_rate=RATE, language="de")
+PACKET = speech(1, 2)
 AT_ONCE = ResumePolicy(first_delay=0.0)
 NEVER = Faults(slow_accept=3600.0)
 FIVE = some("asyncio-tcp", "uvloop-tls", "trio-tcp", "anyio-asyncio-tls", "anyio-trio-tcp")
@@ -85,6 +87,49 @@ def test_whoever_stops_listening_does_not_stop_the_dial(net: Net) -> None:
     with net.server(recognizer=NumberedSpeech(), faults=[Faults(), Faults(slow_accept=0.2)]) as server:
         net.run(main)
         assert len(server.requests) == 2  # it was not dialled anew
+
+
+@FIVE
+def test_a_packet_on_its_way_while_the_next_connection_comes_is_heard_by_that(net: Net) -> None:
+    """Gathered when there was one connection, it is written when there are two, of which it is for the other."""
+
+    async def lingers(peer: Peer) -> None:
+        await peer.accept()
+        await peer.until("close_stream")
+        peer.text(transcript("", is_last=True))
+        await until(lambda: len(heard) == 2 * len(PACKET))
+
+    async def hears(peer: Peer) -> None:
+        await peer.accept()
+        while len(heard) < 2 * len(PACKET):
+            opcode, payload = await peer.frame()
+            if opcode == BINARY:
+                heard.extend(payload)
+
+    heard = bytearray()
+
+    async def main() -> None:
+        limits = Limits(close_timeout=20.0)
+        async with net.on.connect_pulse(OPTIONS, **net.to(url, limits=limits)) as stream:
+            await stream.send_audio(PACKET)
+            await stream.update_options(GERMAN)
+            await hear_of(stream, Resumed)
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(hear_of, stream, StreamEnded)
+                with anyio.fail_after(5):
+                    await stream.send_audio(PACKET)
+                    await until(lambda: len(heard) == len(PACKET))
+                    carrier = stream._carrier
+                    assert isinstance(carrier, ResumingSession)
+                    assert carrier._links.only is None
+                    carrier._gathered.append(PACKET)
+                    carrier._pour(net.backend.now())
+                    await until(lambda: len(heard) == 2 * len(PACKET))
+                tasks.cancel_scope.cancel()
+
+    with net.raw(Peers(lingers, hears)) as url:
+        net.run(main)
+    assert heard == PACKET + PACKET
 
 
 def _dials() -> list[asyncio.Task[object]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from itertools import count
 
@@ -27,7 +27,7 @@ from smallest_proto.pulse import (
 from smallest_transports._pulse import PulseStream, TranscriptEvent
 from smallest_transports._resuming import ResumingSession
 from smallest_transports.loopback import Faults
-from sockets import BINARY, CLOSE, QUICK, TEXT, Peer, transcript
+from sockets import BINARY, CLOSE, QUICK, TEXT, Peer, Peers, transcript
 
 OPTIONS = PulseOptions(sample_rate=RATE)
 GERMAN = PulseOptions(sample_rate=RATE, language="de")
@@ -164,18 +164,6 @@ async def until_it(stream: PulseStream, kind: type[object]) -> None:
 async def hang(peer: Peer) -> None:
     await peer.read_request()
     await anyio.sleep_forever()
-
-
-class Peers:
-    """A raw server's behaviour that differs from connection to connection."""
-
-    def __init__(self, *behave: Callable[[Peer], Awaitable[None]]) -> None:
-        self._behave = behave
-        self.count = 0
-
-    async def __call__(self, peer: Peer) -> None:
-        self.count += 1
-        await self._behave[min(self.count, len(self._behave)) - 1](peer)
 
 
 async def drop(peer: Peer) -> None:
