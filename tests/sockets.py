@@ -251,7 +251,7 @@ def frame(opcode: int, payload: bytes, *, masked: bool = False, final: bool = Tr
 
 
 class Peers:
-    """A raw server's behaviour that differs from connection to connection."""
+    """A raw server's behaviour that differs from connection to connection, and how many there were."""
 
     def __init__(self, *behave: Callable[[Peer], Awaitable[None]]) -> None:
         self._behave = behave

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Awaitable, Callable
 from itertools import count
 
 import anyio
@@ -30,7 +29,7 @@ from smallest_proto.lightning import (
 from smallest_proto.lightning.options import TextMode
 from smallest_transports._pool import LightningPool
 from smallest_transports._pooled_speech import PooledEvent, PooledSpeech
-from sockets import QUICK, Peer, chunk, complete, until
+from sockets import QUICK, Peer, Peers, chunk, complete, until
 
 OPTIONS = LightningOptions(linger=0.02)
 TEXT = "Good morning."
@@ -50,18 +49,6 @@ def pcm(events: list[PooledEvent]) -> int:
     return sum(len(event.pcm) for event in events if isinstance(event, AudioChunk))
 
 
-class Sessions:
-    """A raw server's behaviour that differs from connection to connection, and how many there were."""
-
-    def __init__(self, *behave: Callable[[Peer], Awaitable[None]]) -> None:
-        self._behave = behave
-        self.count = 0
-
-    async def __call__(self, peer: Peer) -> None:
-        self.count += 1
-        await self._behave[min(self.count, len(self._behave)) - 1](peer)
-
-
 async def speak(peer: Peer) -> None:
     """Answer every context of the connection with one chunk."""
     await peer.accept()
@@ -78,7 +65,7 @@ async def hang_up_before_a_sound(peer: Peer) -> None:
 
 @EVERY_NET
 def test_one_connection_serves_one_text_after_the_other(net: Net) -> None:
-    sessions = Sessions(speak)
+    peers = Peers(speak)
 
     async def main() -> None:
         async with net.on.lightning_pool(
@@ -90,25 +77,25 @@ def test_one_connection_serves_one_text_after_the_other(net: Net) -> None:
                 assert isinstance(events[-1], ContextComplete)
             assert pool.idle == 1
 
-    with net.raw(sessions) as url:
+    with net.raw(peers) as url:
         net.run(main)
-    assert sessions.count == 1
+    assert peers.count == 1
 
 
 @EVERY_NET
 def test_prewarmed_connections_are_used(net: Net) -> None:
-    sessions = Sessions(speak)
+    peers = Peers(speak)
 
     async def main() -> None:
         async with net.on.lightning_pool(
             OPTIONS, max_connections=2, base_url=url, api_key="k", limits=QUICK, **net.trust
         ) as pool:
             await pool.prewarm(2)
-            assert (pool.idle, sessions.count) == (2, 2)
+            assert (pool.idle, peers.count) == (2, 2)
             await say(pool)
-            assert (pool.idle, sessions.count) == (2, 2)
+            assert (pool.idle, peers.count) == (2, 2)
 
-    with net.raw(sessions) as url:
+    with net.raw(peers) as url:
         net.run(main)
 
 
@@ -127,7 +114,7 @@ def test_a_connection_that_the_server_closed_meanwhile_is_not_used(net: Net) -> 
         left.set()
         await peer.until_gone()
 
-    sessions = Sessions(speak_and_leave, speak)
+    peers = Peers(speak_and_leave, speak)
 
     async def main() -> None:
         async with net.on.lightning_pool(
@@ -138,9 +125,9 @@ def test_a_connection_that_the_server_closed_meanwhile_is_not_used(net: Net) -> 
             spoken.set()
             assert left.wait(5)
             assert pcm(await say(pool)) == len(PCM)
-        assert sessions.count == 2
+        assert peers.count == 2
 
-    with net.raw(sessions) as url:
+    with net.raw(peers) as url:
         net.run(main)
 
 
@@ -168,7 +155,7 @@ def test_a_connection_that_the_server_is_about_to_close_is_not_used(
         await speak_once(peer)
         await peer.until_gone()
 
-    sessions = Sessions(speak_and_warn, speak_and_stay)
+    peers = Peers(speak_and_warn, speak_and_stay)
 
     async def main() -> None:
         options = LightningOptions(linger=0.02, text_mode=mode)
@@ -180,15 +167,15 @@ def test_a_connection_that_the_server_is_about_to_close_is_not_used(
             spoken.set()
             await anyio.to_thread.run_sync(warned.wait)
             assert pcm(await say(pool)) == len(PCM)
-        assert sessions.count == 2
+        assert peers.count == 2
 
-    with net.raw(sessions) as url:
+    with net.raw(peers) as url:
         net.run(main)
 
 
 @EVERY_NET
 def test_a_connection_that_fails_before_a_sound_is_replaced(net: Net) -> None:
-    sessions = Sessions(hang_up_before_a_sound, speak)
+    peers = Peers(hang_up_before_a_sound, speak)
 
     async def main() -> None:
         async with net.on.lightning_pool(
@@ -198,9 +185,9 @@ def test_a_connection_that_fails_before_a_sound_is_replaced(net: Net) -> None:
         assert pcm(events) == len(PCM)
         assert not any(isinstance(event, SpeechResumed) for event in events)
 
-    with net.raw(sessions) as url:
+    with net.raw(peers) as url:
         net.run(main)
-    assert sessions.count == 2
+    assert peers.count == 2
 
 
 @EVERY_NET
@@ -240,7 +227,7 @@ def test_speech_goes_on_behind_the_last_word_heard(net: Net) -> None:
         words = [(e.word, e.start) for e in events if isinstance(e, WordTimestamp)]
         assert words == [("Good", 0.0), ("morning.", 0.1)]
 
-    with net.raw(Sessions(break_off, go_on)) as url:
+    with net.raw(Peers(break_off, go_on)) as url:
         net.run(main)
     assert '"text":"morning."' in second[0]
 
@@ -288,7 +275,7 @@ def test_a_refused_text_is_raised_and_the_next_one_spoken(net: Net) -> None:
                 await say(pool)
             assert pcm(await say(pool)) == len(PCM)
 
-    with net.raw(Sessions(refuse, speak)) as url:
+    with net.raw(Peers(refuse, speak)) as url:
         net.run(main)
 
 
@@ -317,12 +304,12 @@ def test_turns_are_taken_in_order_and_no_more_than_allowed(net: Net, most: int) 
                     for _ in range(3):  # let it get in line
                         await anyio.lowlevel.checkpoint()
 
-    sessions = Sessions(speak)
-    with net.raw(sessions) as url:
+    peers = Peers(speak)
+    with net.raw(peers) as url:
         net.run(main)
     assert sorted(order) == list(range(6))
     assert most > 1 or order == sorted(order)  # two that begin at once may be told of in any order
-    assert sessions.count == most
+    assert peers.count == most
 
 
 @EVERY_NET
@@ -364,13 +351,13 @@ def test_an_interruption_ends_the_speech_and_its_connection(net: Net) -> None:
             assert pool.idle == 0
             assert pcm(await say(pool)) == len(PCM)
 
-    with net.raw(Sessions(slowly, speak)) as url:
+    with net.raw(Peers(slowly, speak)) as url:
         net.run(main)
 
 
 @EVERY_NET
 def test_text_in_pieces_from_another_task(net: Net) -> None:
-    sessions = Sessions(hang_up_before_a_sound, speak)
+    peers = Peers(hang_up_before_a_sound, speak)
 
     async def main() -> None:
         async def send() -> None:
@@ -388,9 +375,9 @@ def test_text_in_pieces_from_another_task(net: Net) -> None:
             with pytest.raises(LocalProtocolError):
                 await speech.send_text("more")
 
-    with net.raw(sessions) as url:
+    with net.raw(peers) as url:
         net.run(main)
-    assert sessions.count == 2
+    assert peers.count == 2
 
 
 @pytest.mark.parametrize("net", NETS[::4])
@@ -455,10 +442,10 @@ def test_an_idle_connection_must_answer_a_ping(net: Net) -> None:
             await anyio.sleep(0.15)  # what is tested is that time passes
             assert pcm(await say(pool)) == len(PCM)
 
-    sessions = Sessions(fall_silent, speak)
-    with net.raw(sessions) as url:
+    peers = Peers(fall_silent, speak)
+    with net.raw(peers) as url:
         net.run(main)
-    assert sessions.count == 2
+    assert peers.count == 2
 
 
 @pytest.mark.parametrize("net", NETS[::4])
