@@ -41,7 +41,7 @@ class LatestIds:
     def add(self, *ids: str) -> None:
         """Remember these, but for "", and forget the oldest of many."""
         for id in filter(None, ids):
+            self.count += id not in self._ids
             self._ids[id] = None
-            self.count += 1
         while len(self._ids) > REMEMBERED:
             del self._ids[next(iter(self._ids))]

@@ -67,7 +67,7 @@ def test_what_is_remembered_of_requests_is_bounded() -> None:
     for number in range(REMEMBERED + 10):
         policy.frame(str(number))
         ended.add(str(number))
-    ended.add("")
+    ended.add("", str(number))
     assert not policy.knows("9")
     assert policy.knows("10")
     assert "9" not in ended

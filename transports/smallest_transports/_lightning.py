@@ -134,7 +134,7 @@ class SpeechContext:
 
     async def cancel(self) -> None:
         """Stop speaking, as when the user interrupts. The connection is then spent: close it."""
-        await self._stream.send(CancelContext(self.id))
+        await self._stream.send_at_once(CancelContext(self.id))
 
     def __aiter__(self) -> Self:
         """Audio and word times as they come; `ContextComplete` or `ContextCancelled` is the last."""

@@ -118,7 +118,7 @@ class PooledSpeech:
         if self._context is not None and self._kept is not None:
             # it has ended, or its connection has: whoever iterates learns which
             with suppress(ProtocolError):
-                await self._kept.stream.send(CancelContext(self.id))
+                await self._kept.stream.send_at_once(CancelContext(self.id))
 
     async def aclose(self) -> None:
         """Give the connection back, closed if the synthesis has not ended. Harmless when repeated."""
@@ -143,15 +143,29 @@ class PooledSpeech:
             try:
                 if (context := self._context) is None:
                     await self._go_on(self._kept)
+                elif (self._opening or self._speech.waiting) and not self._sender.taken:
+                    await self._send_and_hear(context)
                 else:
-                    if self._opening or self._speech.waiting:  # of a call that was cancelled
-                        await self._send()
                     self._speech.receive(await anext(context))
             except StopAsyncIteration:
                 self._ended = True
             except ProtocolError as error:
                 self._see_to(error)
         raise StopAsyncIteration
+
+    async def _send_and_hear(self, context: SpeechContext) -> None:
+        """Send what a call that was cancelled has left; the peer may have to be heard first before it takes that."""
+        failures: list[Exception] = []
+
+        async def hear() -> None:
+            try:
+                self._speech.receive(await anext(context))
+            except Exception as error:  # which a race would wrap in a group
+                failures.append(error)
+
+        await self._pool.backend.race(self._send, hear)
+        if failures:
+            raise failures[0]
 
     def note(self, command: SpeechCommand) -> None:
         """For the pool: ask for this once there is a connection. Raises LocalProtocolError if malformed."""

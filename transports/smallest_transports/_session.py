@@ -10,7 +10,7 @@ from smallest_proto.endpoints import UpgradeRequest
 from smallest_proto.errors import LocalProtocolError
 from smallest_proto.events import ConnectionClosed, Event
 from smallest_proto.message_layer import MessageLayer
-from smallest_transports._backend import Backend
+from smallest_transports._backend import AT_ONCE, Backend
 from smallest_transports._connect import ConnectSettings
 
 Command = TypeVar("Command", contravariant=True)
@@ -147,6 +147,13 @@ class Session(Generic[Command]):
         finally:
             await link.flush()
         self._check_alive()
+
+    async def send_at_once(self, command: Command) -> None:
+        """As `send`, but wait for nothing: for what a peer that does not read must not hold up."""
+        link = self._opened()
+        self._check_alive()
+        self._conn.send(command, link.backend.now())
+        await link.flush(AT_ONCE)
 
     async def room(self) -> None:
         """Wait until earlier messages have left; a `send` right behind it takes its command before it waits."""
