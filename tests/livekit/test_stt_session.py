@@ -1,5 +1,7 @@
 """Over an aiohttp session of the user's."""
 
+import traceback
+import warnings
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -115,5 +117,47 @@ def test_a_recording_that_fails(answer: bytes) -> None:
                 await pulse.recognize(frame(0.1), conn_options=ONCE)
         assert caught.value.retryable
         assert "sk_test" not in repr(caught.value)
+
+    run(main())
+
+
+@pytest.mark.parametrize("over", [False, True])
+def test_a_transcript_for_a_webhook_that_nobody_asked_for(over: bool) -> None:
+    body = b'{"status":"processing","request_id":"x"}'
+
+    async def promise(peer: Peer) -> None:
+        await peer.read_request()
+        peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        await peer.until_gone()
+
+    async def main() -> None:
+        async with raw_server(promise) as url, aiohttp.ClientSession() as session:
+            given = session if over else None
+            async with smallest.STT(
+                api_key="sk_test", base_url=url, endpoint="live", http_session=given
+            ) as pulse:
+                with pytest.raises(APIError, match="webhook"):
+                    await pulse.recognize(frame(0.1), conn_options=ONCE)
+
+    run(main())
+
+
+@pytest.mark.parametrize("why", ["closed", "auth"])
+def test_a_session_that_cannot_be_used(why: str) -> None:
+    async def main() -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # newer versions want the header instead
+            auth = aiohttp.BasicAuth("somebody", "a password") if why == "auth" else None
+            session = aiohttp.ClientSession(auth=auth)
+        async with (
+            session,
+            smallest.STT(api_key="sk_test", base_url="http://127.0.0.1:9", http_session=session) as pulse,
+        ):
+            if why == "closed":
+                await session.close()
+            with pytest.raises(APIError, match="session cannot be used: expected an open one") as caught:
+                await pulse.recognize(frame(0.1), conn_options=TWICE)
+            assert not caught.value.retryable
+            assert "a password" not in "".join(traceback.format_exception(caught.value))
 
     run(main())

@@ -6,8 +6,16 @@ import anyio
 import pytest
 
 from loops import EVERY_NET, Net, some
-from smallest_proto.errors import ConnectionLost, DeadlineExceeded, LocalProtocolError, ServerError
+from smallest_proto.errors import (
+    ConnectionLost,
+    DeadlineExceeded,
+    LocalProtocolError,
+    ProtocolError,
+    ServerError,
+)
 from smallest_proto.lightning import AudioChunk, ContextComplete, LightningOptions
+from smallest_proto.lightning.options import TextMode
+from smallest_transports._pool import LightningPool
 from smallest_transports.asyncio import SpeechContext
 from sockets import QUICK, Peer, chunk, complete
 
@@ -153,6 +161,65 @@ def test_a_keepalive_outlasts_the_idle_timeout(net: Net) -> None:
             with anyio.move_on_after(1.3):
                 assert await stream.next_event() is None, "nothing should have come"
             await stream.keepalive()
+            assert pcm_of(await events_of(await stream.speak(TEXT)))
+
+    with net.server() as server:
+        net.run(main)
+
+
+REFUSALS = [(None, 1008), (None, 1011), (None, 1000), ("too many sessions", 1000)]
+
+
+@A_FEW
+@pytest.mark.parametrize(("message", "code"), REFUSALS)
+def test_a_server_that_accepts_only_to_say_why_it_closes(net: Net, message: str | None, code: int) -> None:
+    async def behave(peer: Peer) -> None:
+        writes: list[bytes] = []
+        peer.send = writes.append  # type: ignore[method-assign,assignment]  # all of it in one write
+        await peer.accept()
+        if message is not None:
+            peer.text({"status": "error", "message": message})
+        peer.close_frame(code)
+        peer.writer.write(b"".join(writes))
+        await peer.until_gone()
+
+    def check(error: ProtocolError) -> None:
+        assert error.retryable
+        if isinstance(error, ServerError):
+            assert (error.message, error.status) == (message or "", None if message else 1008)
+        else:
+            assert error.status == code != 1008
+
+    async def main() -> None:
+        with pytest.raises((ServerError, ConnectionLost)) as caught:
+            async with net.on.connect_lightning(SOON, **net.to(url, limits=QUICK)):
+                pytest.fail("it cannot be used")
+        check(caught.value)
+        async with net.on.lightning_pool(SOON, **net.to(url, limits=QUICK)) as pool:
+            with pytest.raises((ServerError, ConnectionLost)) as caught:
+                await speak(pool)
+        check(caught.value)
+
+    with net.raw(behave) as url:
+        net.run(main)
+
+
+async def speak(pool: LightningPool) -> None:
+    async with pool.speak(TEXT) as speech:
+        async for _ in speech:
+            pass
+
+
+@A_FEW
+@pytest.mark.parametrize("mode", ["context", "continue", "segment"])
+@pytest.mark.parametrize("text", ["", "\ud800"])
+def test_a_text_that_is_refused_leaves_the_connection_as_it_was(net: Net, mode: TextMode, text: str) -> None:
+    async def main() -> None:
+        options = LightningOptions(linger=0.02, text_mode=mode)
+        async with net.on.connect_lightning(options, **net.to(server.url, limits=QUICK)) as stream:
+            with pytest.raises(LocalProtocolError, match="text"):
+                await stream.speak(text)
+            assert stream.reusable
             assert pcm_of(await events_of(await stream.speak(TEXT)))
 
     with net.server() as server:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import secrets
 from typing import Self
 
+from smallest_proto.error_shapes import error_for_close
+from smallest_proto.errors import ProtocolError
 from smallest_proto.events import ConnectionClosed, ServerErrorReceived
 from smallest_proto.lightning import (
     AudioChunk,
@@ -23,6 +25,7 @@ from smallest_proto.lightning import (
     WordTimestamp,
     lightning_request,
 )
+from smallest_proto.lightning.asking import well_formed
 from smallest_proto.lightning.commands import ClientCommand
 from smallest_proto.lightning.decode import Base64
 from smallest_transports._backend import Backend
@@ -62,6 +65,27 @@ class LightningStream(Session[ClientCommand]):
         super().__init__(backend, self._lightning, request, settings, opener)
         self._context: SpeechContext | None = None
 
+    async def __aenter__(self) -> Self:
+        """Connect. Raises ConnectFailed, DeadlineExceeded, HandshakeRejected and the like.
+
+        A server may accept the upgrade only to say why it closes: that is raised, too.
+        """
+        await super().__aenter__()
+        if not self.reusable:
+            try:
+                raise await self._why_not_reusable()
+            finally:
+                await self.aclose()
+        return self
+
+    async def _why_not_reusable(self) -> ProtocolError:
+        while (event := await self.next_event()) is not None:
+            if isinstance(event, _WITH_ERROR) and event.error is not None:
+                return event.error
+        closed = self._lightning.closed
+        assert closed is not None  # there are no more events
+        return error_for_close(closed.code, closed.reason)
+
     @property
     def options(self) -> LightningOptions:
         """What was asked for."""
@@ -84,14 +108,13 @@ class LightningStream(Session[ClientCommand]):
 
     async def speak(self, text: str) -> SpeechContext:
         """Synthesise a whole text: iterate over what this returns."""
+        context_id = secrets.token_hex(6)
         if self.options.text_mode == "segment":
-            context_id = secrets.token_hex(6)
             await self.send(Speak(text, context_id))
             return self.begun(context_id)
-        context = await self.open_context()
-        await context.send_text(text)
-        await context.finish()
-        return context
+        well_formed(SendText(text, context_id), self.options)  # before a context is open
+        await self.send(OpenContext(context_id), SendText(text, context_id), FinishContext(context_id))
+        return self.begun(context_id)
 
     async def keepalive(self) -> None:
         """Reset the server's idle timer."""

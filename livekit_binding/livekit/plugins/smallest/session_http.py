@@ -10,7 +10,7 @@ from yarl import URL
 
 from livekit.plugins.smallest.headers import HEADERS
 from livekit.plugins.smallest.speech_connections import SpeechServer
-from smallest_proto.errors import ConnectFailed, ConnectionLost, DeadlineExceeded
+from smallest_proto.errors import ConnectFailed, ConnectionLost, DeadlineExceeded, LocalProtocolError
 from smallest_proto.events import NEED_DATA, Event
 from smallest_proto.exchange import HttpExchange, RequestFailed
 from smallest_proto.http_request import HttpRequest
@@ -80,9 +80,7 @@ async def _exchange_over(
     scheme = "https" if request.secure else "http"
     url = URL(f"{scheme}://{request.host_header}{request.target}", encoded=True)
     try:
-        async with session.post(
-            url, data=request.body, headers=request.headers, timeout=waits, allow_redirects=False
-        ) as response:
+        async with await _post(session, url, request, waits) as response:
             exchange.receive_head(response.status, response.headers.items())
             async for data in response.content.iter_any():
                 exchange.receive_body(data)
@@ -96,8 +94,31 @@ async def _exchange_over(
         exchange.receive_failure(ConnectFailed("no connection through the aiohttp session"))
     except aiohttp.ClientError as error:
         exchange.receive_failure(ConnectionLost(f"the aiohttp session failed: {type(error).__name__}"))
+    except _Unusable:
+        exchange.receive_failure(
+            LocalProtocolError(
+                "the aiohttp session cannot be used: expected an open one, without `auth` of its own"
+            )
+        )
     for event in _handed_out(exchange):
         yield event
+
+
+class _Unusable(Exception):
+    """Of the session, not of the server."""
+
+
+async def _post(
+    session: aiohttp.ClientSession, url: URL, request: HttpRequest, waits: aiohttp.ClientTimeout
+) -> aiohttp.ClientResponse:
+    try:
+        return await session.post(
+            url, data=request.body, headers=request.headers, timeout=waits, allow_redirects=False
+        )
+    except aiohttp.ClientError:  # some of which are ValueErrors, too
+        raise
+    except (RuntimeError, ValueError):
+        raise _Unusable from None
 
 
 def _handed_out(exchange: HttpExchange) -> Iterator[Event]:

@@ -84,7 +84,7 @@ class SpeechConnections:
         try:
             async with asyncio.timeout(timeout):
                 if self._ahead is not None and self._ahead.options == options:
-                    await self._ahead.opening  # a cancellation goes through to it
+                    await asyncio.wait([self._ahead.opening])  # which others may wait for, too
                 if (stream := await self._take(options)) is not None:
                     return stream, True
                 return await self._server.connect(options).__aenter__(), False
@@ -95,14 +95,12 @@ class SpeechConnections:
         """Keep it for the next segment if it can speak again; else close it, which cancels what it speaks."""
         if stream.reusable:
             self._idle.append(stream)
-            return
-        closing = asyncio.create_task(_close(stream), name="smallest: closing a connection")
-        self._closing.add(closing)
-        closing.add_done_callback(self._closing.discard)
+        else:
+            self._close_behind(stream)
 
     def prewarm(self, options: LightningOptions, timeout: float) -> None:
         """Open a connection in the background, unless there is one. If that fails, the next stream tries anew."""
-        if not self._idle and self._ahead is None:
+        if self._ahead is None and not any(stream.options == options for stream in self._idle):
             opening = self._open_ahead(options, timeout)
             self._ahead = _Ahead(options, asyncio.create_task(opening, name="smallest: opening a connection"))
 
@@ -121,13 +119,19 @@ class SpeechConnections:
         while self._idle:
             stream = self._idle.pop()
             try:
-                if stream.options == options and await stream.alive():
+                # one that is about to be closed is still alive, and takes nothing
+                if stream.options == options and await stream.alive() and stream.reusable:
                     return stream
             except BaseException:
                 await stream.aclose()
                 raise
-            await _close(stream)
+            self._close_behind(stream)
         return None
+
+    def _close_behind(self, stream: LightningStream) -> None:
+        closing = asyncio.create_task(_close(stream), name="smallest: closing a connection")
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
 
     async def _open_ahead(self, options: LightningOptions, timeout: float) -> None:
         try:

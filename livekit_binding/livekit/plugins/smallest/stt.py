@@ -18,7 +18,7 @@ from livekit.plugins.smallest.speech_stream import SpeechStream
 from livekit.plugins.smallest.stt_options import ChangeableOptions, SttOptions
 from smallest_proto.audio import Encoding
 from smallest_proto.endpoints import BASE_URL
-from smallest_proto.errors import DeadlineExceeded, ProtocolError
+from smallest_proto.errors import DeadlineExceeded, ProtocolError, RemoteProtocolError
 from smallest_proto.limits import Limits
 from smallest_proto.pulse import BatchPcm, BatchResult, ResumePolicy
 from smallest_proto.pulse.options import Endpoint
@@ -204,5 +204,8 @@ class STT(stt.STT[Never]):
             raise api_error(late) from None
         except ProtocolError as error:
             raise api_error(error) from None
-        assert isinstance(result, BatchResult)  # no webhook was asked for
+        if not isinstance(result, BatchResult):
+            raise api_error(
+                RemoteProtocolError("the answer promises a transcript to a webhook; none was asked for")
+            )
         return batch_event(result, options)

@@ -112,7 +112,8 @@ class TTS(tts.TTS[Literal["smallest_tts"]]):
             split_base_url(url)
         self._options = options
         self._format = checked_format(output_format)
-        self._server = SpeechServer(base_url, ws_base_url, find_key(api_key or None, base_url), http_session)
+        key, _ = (find_key(api_key or None, url) for url in (base_url, ws_base_url))  # either may need one
+        self._server = SpeechServer(base_url, ws_base_url, key, http_session)
         self._connections = SpeechConnections(self._server)
         self._streams: weakref.WeakSet[SynthesizeStream | ChunkedStream] = weakref.WeakSet()
 
@@ -201,7 +202,7 @@ class TTS(tts.TTS[Literal["smallest_tts"]]):
         return stream
 
     def prewarm(self) -> None:
-        """Open a connection ahead of the first stream; needs a running event loop."""
+        """Open a connection ahead of the first stream with `conn_options` as they come; needs a running event loop."""
         timeout = DEFAULT_API_CONNECT_OPTIONS.timeout
         self._connections.prewarm(with_timeout(self._options, timeout), timeout)
 
