@@ -26,7 +26,7 @@ from smallest_proto.lightning.events import (
 )
 from smallest_proto.lightning.messages import ClientMessages
 from smallest_proto.lightning.options import LightningOptions
-from smallest_proto.lightning.states import CLIENT, ClientAction, ClientInput, State
+from smallest_proto.lightning.states import CLIENT, CLIENT_EXTERNAL, ClientAction, ClientInput, State
 from smallest_proto.lightning.word_clock import WordClock
 from smallest_proto.machine import Machine, Row
 from smallest_proto.message_layer import QueuedLayer
@@ -81,7 +81,7 @@ class ClientEnd:
         self._base64 = base64
         self._options = options
         self._messages = ClientMessages(options)
-        self._machine = Machine(CLIENT, State.IDLE)
+        self._machine = Machine(CLIENT, State.IDLE, CLIENT_EXTERNAL)
         self._clock = WordClock(2 * options.sample_rate)
         self._context: Context | None = None
         self._used = LatestIds()

@@ -24,7 +24,13 @@ from smallest_proto.lightning.events import (
 from smallest_proto.lightning.messages import AudioBody, ErrorBody, ServerMessage, WordBody
 from smallest_proto.lightning.options import SERVER_IDLE_TIMEOUT, LightningOptions
 from smallest_proto.lightning.requests import Part, Request, parse_request
-from smallest_proto.lightning.server_states import SERVER, ServerAction, ServerInput, ServerState
+from smallest_proto.lightning.server_states import (
+    SERVER,
+    SERVER_EXTERNAL,
+    ServerAction,
+    ServerInput,
+    ServerState,
+)
 from smallest_proto.lightning.setup import SynthesisSetup
 from smallest_proto.machine import Machine, Row
 from smallest_proto.message_layer import QueuedLayer
@@ -58,7 +64,7 @@ class ServerEnd:
         self._to = connection
         self._session_id = session_id
         self._timeout = SERVER_IDLE_TIMEOUT if options.idle_timeout is None else options.idle_timeout
-        self._machine = Machine(SERVER, ServerState.IDLE)
+        self._machine = Machine(SERVER, ServerState.IDLE, SERVER_EXTERNAL)
         self._opened = False
         self._requests = 1
         self._setup: SynthesisSetup | None = None

@@ -11,7 +11,6 @@ from smallest_proto.exchange import HttpExchange, RequestFailed
 from smallest_proto.lightning.events import AudioChunk
 from smallest_proto.lightning.http_events import complete
 from smallest_proto.lightning.options import LightningOptions
-from smallest_proto.lightning.pcm import SampleJoiner
 from smallest_proto.lightning.sse_decode import parse
 from smallest_proto.limits import Limits
 
@@ -33,7 +32,8 @@ class SpeechEventsExchange(HttpExchange):
 
         super().__init__(limits=limits)
         self._decoder = EventStreamDecoder(limits=limits)
-        self._joiner = SampleJoiner()
+        self._cut = b""
+        """The first byte of a sample that an event has cut; the events of one body join without a gap."""
         self._rate = options.sample_rate
         self._size = 0
 
@@ -62,7 +62,9 @@ class SpeechEventsExchange(HttpExchange):
         return None if self._decoder.error is None else RequestFailed(error=self._decoder.error)
 
     def _speak(self, audio: bytes) -> None:
-        pcm = self._joiner.push(audio, "")
+        audio = self._cut + audio
+        whole = len(audio) // 2 * 2
+        pcm, self._cut = audio[:whole], audio[whole:]
         self._size += len(pcm)
         if pcm:
             request_id = find_header(self._headers, "x-request-id")

@@ -70,7 +70,7 @@ class BatchOptions(msgspec.Struct, frozen=True, kw_only=True):
                 check(name, value)
         for name, endpoint in _ONLY.items():
             value = getattr(self, name)
-            if endpoint != self.endpoint and value not in (None, False):
+            if endpoint != self.endpoint and value not in _UNSAID[endpoint]:
                 raise checks.refuse(name, value, f"it left out: only endpoint={endpoint!r} has it")
         for name in ("webhook_method", "webhook_extra"):
             if self.webhook_url is None and getattr(self, name):
@@ -144,5 +144,8 @@ _ONLY: dict[str, BatchEndpoint] = {
 """Fields that one endpoint does not document [openapi stt], [openapi pulse], [changelog 08-04]."""
 
 _LOCAL = {"endpoint", "extra", "expire_content", "compat", "include_raw"}
+_UNSAID: dict[BatchEndpoint, tuple[object, ...]] = {"get_text": (None,), "stt": (None, False)}
+"""Values of those fields that say no more than the other endpoint does: what `stt` alone has is off by default."""
+
 WIRE_NAMES = tuple(name for name in BatchOptions.__struct_fields__ if name not in _LOCAL)
 """Every other field stands on the wire under its own name."""

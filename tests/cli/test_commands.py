@@ -1,5 +1,6 @@
 """The commands against a scripted local server: what they print, what they write, and how they end."""
 
+import io
 import json
 import os
 import signal
@@ -11,12 +12,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from canary import CANARY
 from ended import Command
 from faults import FAULTS, Fault
 from smallest_proto.endpoints import API_KEY_VARIABLE
+from smallest_proto.pulse import FinalTranscript, InterimTranscript, Word
+from smallest_transports.asyncio import TranscriptEvent
 from smallest_transports.audio_files import write_wav
+from smallest_transports.commands.display import PlainDisplay, TerminalDisplay
 from smallest_transports.loopback import Faults, serve
 from sockets import CLOSE, Peer, frame, hosted, raw_server
 
@@ -125,6 +130,26 @@ def test_transcribe_prints_the_finals(command: Command, url: str, clip: Path) ->
     ended = command("transcribe", clip, "--base-url", url)
     assert (ended.code, ended.err) == (0, "")
     assert ended.out.split("\n")[:2] == ["heard 2.0 seconds", "heard 3.0 seconds"]
+
+
+def test_what_is_heard_cannot_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    steering, terminal = "\x1b]0;yours now\x07a", io.StringIO()
+    word = Word(word=steering, start=0.0, end=1.0, confidence=0.5)
+    events: list[TranscriptEvent] = [
+        InterimTranscript(text=steering),
+        FinalTranscript(text=steering, words=(word,)),
+    ]
+    console = Console(file=terminal, force_terminal=True, width=60)
+    with TerminalDisplay(console, "clip", 1.0, words=True) as display:
+        for event in events:
+            display.show(event)
+    plain = PlainDisplay(interims=True, words=True)
+    for event in events:
+        plain.show(event)
+    for out in (terminal.getvalue(), capsys.readouterr().out):
+        assert out.count("?]0;yours now?a") >= 2
+        assert "\x1b]" not in out
+        assert "\x07" not in out
 
 
 @pytest.mark.parametrize("endpoint", ["get_text", "live", "transcribe"])

@@ -1,6 +1,7 @@
 """`say --http`, `say --sse`, `transcribe --batch` and `voices` against a scripted local server."""
 
 import json
+import os
 import wave
 from collections.abc import Callable
 from pathlib import Path
@@ -237,6 +238,29 @@ def test_a_catalogue_cannot_steer_the_terminal(command: Command) -> None:
     assert ended.code == 0
     assert "\x1b" not in ended.out
     assert ended.out.count("\n") == 1
+
+
+STEERING = "\x1b]0;yours now\x07a\x9b2J\u202eb"
+
+
+@pytest.mark.parametrize("more", [[], ["--words"]])
+def test_a_transcript_cannot_steer_the_terminal(command: Command, clip: Path, more: list[str]) -> None:
+    word = {"word": STEERING, "start": 0.0, "end": 1.0}
+    body = json.dumps({"status": "success", "transcription": f"{STEERING}\nnext", "words": [word]}).encode()
+    head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    with hosted(raw_server(answered(head + body))) as url:
+        ended = command("transcribe", clip, "--batch", "--base-url", url, *more)
+    assert ended.code == 0
+    assert not {"\x1b", "\x07", "\x9b", "\u202e"} & set(ended.out)
+    assert ended.out.splitlines()[:2] == ["?]0;yours now?a?2J?b", "next"]
+
+
+def test_a_file_may_have_a_name_that_is_no_unicode(command: Command, url: str, clip: Path) -> None:
+    name = clip.rename(clip.parent / os.fsdecode(b"caf\xe9.wav"))
+    for more in (["--batch"], []):
+        ended = command("transcribe", name, "--json", "--base-url", url, *more)
+        assert (ended.code, ended.err) == (0, "")
+        assert json.loads(ended.out.splitlines()[0])["file"].endswith("caf?.wav")
 
 
 # failures of the service

@@ -123,6 +123,12 @@ def test_speaking_before_the_end_of_the_last_is_refused() -> None:
             connection.send(Speak("Two.", context_id), 0.0)
 
 
+@pytest.mark.parametrize("state", ["spent", "closed"])
+def test_a_refusal_names_what_the_caller_may_do(state: str) -> None:
+    with pytest.raises(LocalProtocolError, match=f"not allowed in state {state}; allowed there: abandon$"):
+        in_state(state).send(OpenContext("another0"), 0.0)
+
+
 def test_ids_that_were_taken_are_not_given_again() -> None:
     connection = client()
     ids = []

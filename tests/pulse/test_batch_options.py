@@ -83,6 +83,7 @@ def test_a_bad_value_is_refused_with_field_value_and_what_is_accepted(
     ("settings", "reason"),
     [
         ({"format": True}, "^format=True: expected it left out: only endpoint='get_text' has it"),
+        ({"punctuate": False}, "^punctuate=False: expected it left out: only endpoint='get_text' has it"),
         ({"sample_rate": 8000}, "^sample_rate=8000: expected it left out: only endpoint='get_text'"),
         ({"endpoint": "get_text", "redact_pii": True}, "^redact_pii=True: .*endpoint='stt' has it"),
         ({"endpoint": "get_text", "expire_content": True}, "^expire_content=True: .*endpoint='stt'"),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+import time
 from itertools import count
 
 import anyio
+import msgspec
 import pytest
 
-from loops import EVERY_NET, NETS, Net
+from loops import EVERY_NET, NETS, Net, some
 from smallest_proto.errors import (
     ConnectFailed,
     ConnectionLost,
@@ -31,6 +33,7 @@ from smallest_transports._pool import LightningPool
 from smallest_transports._pooled_speech import PooledEvent, PooledSpeech
 from sockets import QUICK, Peer, Peers, chunk, complete, until
 
+A_FEW = some("asyncio-tcp", "trio-tls", "anyio-trio-tcp")
 OPTIONS = LightningOptions(linger=0.02)
 TEXT = "Good morning."
 PCM = bytes(4800)
@@ -94,6 +97,24 @@ def test_prewarmed_connections_are_used(net: Net) -> None:
             assert (pool.idle, peers.count) == (2, 2)
             await say(pool)
             assert (pool.idle, peers.count) == (2, 2)
+
+    with net.raw(peers) as url:
+        net.run(main)
+
+
+@EVERY_NET
+def test_connections_with_other_options_are_not_warm(net: Net) -> None:
+    peers = Peers(speak)
+
+    async def main() -> None:
+        async with net.on.lightning_pool(OPTIONS, max_connections=2, **net.to(url, limits=QUICK)) as pool:
+            await pool.prewarm(2)
+            pool.update_options(msgspec.structs.replace(OPTIONS, speed=1.5))
+            await pool.prewarm()
+            assert (pool.idle, peers.count) == (1, 3)
+            async with pool.speak(TEXT) as speech:
+                assert speech.reused
+                await heard(speech)
 
     with net.raw(peers) as url:
         net.run(main)
@@ -184,6 +205,45 @@ def test_a_connection_that_fails_before_a_sound_is_replaced(net: Net) -> None:
             events = await say(pool)
         assert pcm(events) == len(PCM)
         assert not any(isinstance(event, SpeechResumed) for event in events)
+
+    with net.raw(peers) as url:
+        net.run(main)
+    assert peers.count == 2
+
+
+@A_FEW
+def test_another_connection_is_not_asked_for_before_the_server_wants_it(net: Net) -> None:
+    times: list[float] = []
+
+    async def busy(peer: Peer) -> None:
+        await peer.refuse(429, Retry_After="1")
+        times.append(time.monotonic())
+
+    async def spoken(peer: Peer) -> None:
+        times.append(time.monotonic())
+        await speak(peer)
+
+    async def main() -> None:
+        async with net.on.lightning_pool(OPTIONS, **net.to(url, limits=QUICK)) as pool:
+            assert pcm(await say(pool)) == len(PCM)
+
+    with net.raw(Peers(hang_up_before_a_sound, busy, spoken)) as url:
+        net.run(main)
+    assert times[1] - times[0] >= 1.0
+
+
+@A_FEW
+def test_a_server_that_wants_to_be_left_alone_for_long_ends_a_speech(net: Net) -> None:
+    async def busy(peer: Peer) -> None:
+        await peer.refuse(429, Retry_After="61")
+
+    peers = Peers(hang_up_before_a_sound, busy)
+
+    async def main() -> None:
+        async with net.on.lightning_pool(OPTIONS, **net.to(url, limits=QUICK)) as pool:
+            with pytest.raises(HandshakeRejected) as caught:
+                await say(pool)
+            assert caught.value.retry_after == 61.0
 
     with net.raw(peers) as url:
         net.run(main)

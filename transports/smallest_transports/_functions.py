@@ -91,8 +91,9 @@ class Functions:
 
         await retry(lambda: transcribe(BatchAudio(file), api_key=key))
 
-        Waits a random time (seconds) below a limit that doubles, and no less than the server's Retry-After; a
-        server fault, status 500, is worth one more attempt [docs error-reference]. Raises the last error.
+        Waits a random time (seconds) below a limit that doubles, and no less than the server's Retry-After, unless
+        that is over a minute; a server fault, status 500, is worth one more attempt [docs error-reference]. Raises
+        the last error.
         """
         return await repeat(self._backend, call, attempts, first_delay, longest_delay)
 

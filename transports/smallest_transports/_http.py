@@ -35,7 +35,7 @@ from smallest_proto.pulse import (
     batch_request,
 )
 from smallest_proto.wire.http import HttpWire
-from smallest_transports._backend import Backend
+from smallest_transports._backend import AT_ONCE, Backend
 from smallest_transports._connect import ConnectSettings, open_stream
 from smallest_transports._link import Link
 
@@ -69,7 +69,9 @@ class HttpCall:
         link = Link(self._backend, stream, wire)
         try:
             wire.start(self._request, self._backend.now())
-            await link.flush(wire.next_deadline())
+            await link.flush(
+                AT_ONCE
+            )  # the rest while the answer is awaited: it may be a refusal of the beginning
         except BaseException:
             await stream.aclose()
             raise

@@ -85,6 +85,9 @@ class LightningPool:
     async def prewarm(self, connections: int = 1) -> None:
         """Connect ahead, until so many are open, idle or at work. Raises what connecting raises."""
         checks.integer("connections", connections, 0, self._most)
+        while stale := next((kept for kept in self._idle if not self._fits(kept, self._options)), None):
+            self._idle.remove(stale)
+            await stale.stream.aclose()
         while len(self._idle) + self._turns.taken < connections:
             await self._turns.take()
             try:

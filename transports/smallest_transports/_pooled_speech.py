@@ -8,7 +8,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple, Self, TypeAlias
 
-from smallest_proto.errors import LocalProtocolError, ProtocolError
+from smallest_proto.errors import ConnectionLost, LocalProtocolError, ProtocolError
 from smallest_proto.lightning import (
     AudioChunk,
     CancelContext,
@@ -30,6 +30,9 @@ from smallest_transports._turns import Turns
 
 if TYPE_CHECKING:
     from smallest_transports._pool import LightningPool
+
+LONGEST_RETRY_AFTER = 60.0
+"""Seconds: a server that asks for more ends the synthesis, as it ends a session [`ResumePolicy`]."""
 
 PooledEvent: TypeAlias = AudioChunk | WordTimestamp | SpeechResumed | ContextComplete | ContextCancelled
 """What iterating over a `PooledSpeech` yields; the last two end it."""
@@ -67,6 +70,7 @@ class PooledSpeech:
         self._entered = False
         self._is_cancelled = False
         self._stopped: Flag | None = None
+        self._retry_after = 0.0
         self._ended = False
 
     async def __aenter__(self) -> Self:
@@ -148,7 +152,7 @@ class PooledSpeech:
                 else:
                     self._speech.receive(await anext(context))
             except StopAsyncIteration:
-                self._ended = True
+                self._see_to(ConnectionLost("the connection ended before the synthesis did", status=1006))
             except ProtocolError as error:
                 self._see_to(error)
         raise StopAsyncIteration
@@ -178,18 +182,20 @@ class PooledSpeech:
         self._context = None
         if self._is_cancelled:
             self._speech.receive(ContextCancelled(context_id=self.id))
-        elif (failure := self._speech.fail(error) if self._pool.resume else error) is not None:
+            return
+        self._retry_after = error.retry_after or 0.0
+        resumes = self._pool.resume and self._retry_after <= LONGEST_RETRY_AFTER
+        if (failure := self._speech.fail(error) if resumes else error) is not None:
             self._ended = True
             raise failure from None
 
     async def _go_on(self, kept: Kept) -> None:
-        """Over another connection, after a while if the first attempt at that failed too."""
+        """Over another connection, after a while if the first attempt at that failed too, or the server asks for it."""
         attempts = self._speech.attempts
-        if attempts > 1:
-            wait = random.uniform(0.0, 0.25 * 2**attempts)
-            if not self._is_cancelled:
-                self._stopped = self._pool.backend.event()
-                await self._pool.backend.wait(self._stopped, self._pool.backend.now() + wait)
+        wait = max(random.uniform(0.0, 0.25 * 2**attempts) if attempts > 1 else 0.0, self._retry_after)
+        if wait and not self._is_cancelled:
+            self._stopped = self._pool.backend.event()
+            await self._pool.backend.wait(self._stopped, self._pool.backend.now() + wait)
         if not self._is_cancelled and self._kept is kept:
             fresh = await self._pool.replace(kept)
             if self._kept is not kept:  # it was closed meanwhile, and so is the turn

@@ -15,7 +15,7 @@ from smallest_proto.vendor import UnknownValueWarning
 from smallest_transports.asyncio import transcribe
 from smallest_transports.audio_files import AudioFileError, read_audio, read_file, resample
 from smallest_transports.commands.display import word_line
-from smallest_transports.commands.failures import BadInput
+from smallest_transports.commands.failures import BadInput, encodable, printable
 from smallest_transports.commands.service import service_url
 
 SAMPLE_RATE = 16000
@@ -85,11 +85,11 @@ def _show(name: str, result: BatchResult | BatchAccepted, arguments: argparse.Na
         return 1
     if arguments.json:
         fields = {k: v for k, v in msgspec.structs.asdict(result).items() if v is not None}
-        print(msgspec.json.encode({"file": name} | fields).decode(), flush=True)
+        print(msgspec.json.encode({"file": encodable(name)} | fields).decode(), flush=True)
         return 0
     if len(arguments.files) > 1:
         print(f"{name}:")
-    print(result.text, flush=True)
+    print("\n".join(map(printable, result.text.splitlines())), flush=True)
     if arguments.words:
         for word in result.words:
             print(word_line(word), flush=True)

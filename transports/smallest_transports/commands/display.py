@@ -20,6 +20,7 @@ from smallest_proto.pulse import (
     Word,
 )
 from smallest_transports.asyncio import TranscriptEvent
+from smallest_transports.commands.failures import encodable, printable
 
 
 class Display(Protocol):
@@ -66,9 +67,9 @@ class PlainDisplay:
     def show(self, event: TranscriptEvent) -> None:
         """One line for a transcript, one for each word if asked for."""
         if isinstance(event, InterimTranscript) and self._interims:
-            print(f"  ... {event.text}", flush=True)
+            print(f"  ... {printable(event.text)}", flush=True)
         elif isinstance(event, FinalTranscript):
-            print(event.text, flush=True)
+            print(printable(event.text), flush=True)
             if self._words:
                 for word in event.words:
                     print(word_line(word), flush=True)
@@ -79,7 +80,7 @@ class JsonDisplay(PlainDisplay):
 
     def __init__(self, name: str) -> None:
         super().__init__(interims=True, words=True)
-        self._name = name
+        self._name = encodable(name)
         self._begun = time.monotonic()
 
     def __enter__(self) -> Self:
@@ -128,10 +129,10 @@ class TerminalDisplay:
     def show(self, event: TranscriptEvent) -> None:
         """Rewrite the interim line, or print a final above it."""
         if isinstance(event, InterimTranscript):
-            self._below(event.text)
+            self._below(printable(event.text))
         elif isinstance(event, FinalTranscript):
             self._below("")
-            self._console.print(event.text, markup=False, highlight=False)
+            self._console.print(printable(event.text), markup=False, highlight=False)
             if self._words:
                 for word in event.words:
                     self._console.print(word_line(word), markup=False, highlight=False, style="dim")
@@ -147,7 +148,7 @@ class TerminalDisplay:
 def word_line(word: Word) -> str:
     """Start, end and confidence of a word."""
     confidence = "    " if word.confidence is None else f"{word.confidence:.2f}"
-    return f"    {word.start:7.2f} {word.end:7.2f}  {confidence}  {word.word}"
+    return f"    {word.start:7.2f} {word.end:7.2f}  {confidence}  {printable(word.word)}"
 
 
 def display_for(

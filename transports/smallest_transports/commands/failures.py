@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from smallest_proto.errors import ProtocolError, ServerError
 from smallest_transports.audio_files import AudioFileError
 from smallest_transports.loopback.engines.base import EngineError
@@ -15,9 +17,23 @@ Failure = (BadInput, AudioFileError, ValueError, ProtocolError, EngineError, OSE
 """Everything a command can fail with; anything else is a bug."""
 
 
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+"""And what turns the direction of writing."""
+
+
 def exit_code(failure: BaseException) -> int:
     """2 for what the user can mend in the command, 1 for the rest."""
     return 2 if isinstance(failure, BadInput | AudioFileError | ValueError) else 1
+
+
+def encodable(name: str) -> str:
+    """A file's name, which need not be valid Unicode, for JSON."""
+    return name.encode(errors="replace").decode()
+
+
+def printable(text: str) -> str:
+    """One line of a server's text, which must not steer the terminal; joiners, as in Hindi, are part of a text."""
+    return _CONTROLS.sub("?", text)
 
 
 def explain(failure: BaseException, api_key: str | None = None) -> str:
@@ -29,7 +45,5 @@ def explain(failure: BaseException, api_key: str | None = None) -> str:
         parts += [f"try again in {failure.retry_after:g} s"] if failure.retry_after is not None else []
         parts += [f"request id {failure.request_id}"] if failure.request_id else []
     line = " ".join("; ".join(part for part in parts if part).split())
-    line = "".join(
-        char if char.isprintable() else "?" for char in line
-    )  # a server must not steer the terminal
+    line = printable(line)
     return line.replace(api_key.strip(), "***") if api_key and api_key.strip() else line

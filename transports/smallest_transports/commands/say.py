@@ -22,7 +22,7 @@ from smallest_proto.lightning import (
 from smallest_proto.limits import Limits
 from smallest_transports.asyncio import connect_lightning, synthesize
 from smallest_transports.audio_files import write_file, write_wav
-from smallest_transports.commands.failures import BadInput
+from smallest_transports.commands.failures import BadInput, printable
 from smallest_transports.commands.service import service_url
 
 LIMITS = Limits(response_timeout=120.0, idle_timeout=60.0)
@@ -73,7 +73,7 @@ async def say(arguments: argparse.Namespace) -> int:
         write_file(arguments.output, spoken.audio)
     length = f"{len(spoken.audio)} bytes" if spoken.seconds is None else f"{spoken.seconds:.2f} s"
     for word in spoken.words:
-        print(f"{word.start:7.2f} {word.end:7.2f}  {word.word}")
+        print(f"{word.start:7.2f} {word.end:7.2f}  {printable(word.word)}")
     print(f"{arguments.output}: {length} of speech, the first after {spoken.first_audio:.2f} s")
     if not spoken.confirmed:
         print(

@@ -7,6 +7,7 @@ import argparse
 import msgspec
 
 from smallest_transports.asyncio import list_voices
+from smallest_transports.commands.failures import printable
 from smallest_transports.commands.service import service_url
 
 
@@ -20,5 +21,5 @@ async def voices(arguments: argparse.Namespace) -> int:
             continue
         about = (voice.display_name, voice.gender, voice.accent, ", ".join(voice.languages))
         line = f"{voice.voice_id:<24}{'; '.join(part for part in about if part)}"
-        print("".join(char if char.isprintable() else "?" for char in line).rstrip())
+        print(printable(line).rstrip())
     return 0
