@@ -78,6 +78,8 @@ def replay(vector, mode):
                 conn.send(command(protocol, **do), now)
         elif "close" in do:
             conn.close(now)
+        elif "wants_close" in step:
+            assert (conn.close_requested or [None])[0] == step["wants_close"], step
         elif message := step.get("client") or step.get("server"):
             receive(conn, message, now)
         sent += conn.messages_to_send()
@@ -95,4 +97,4 @@ for vector, mode in [(session, mode) for session in sessions for mode in session
     except Exception as problem:
         failures.append(f"{vector['id']} ({mode}): {problem!r:.300}")
 print(*failures, f"{len(sessions)} sessions, {len(failures)} failures", sep="\n")
-sys.exit(bool(failures))
+sys.exit(bool(failures or not sessions))

@@ -109,7 +109,7 @@ def main() -> None:
     with wave.open(given.file) as file:
         options = PulseOptions(sample_rate=file.getframerate())
         conn = begun(options, file.readframes(file.getnframes()))
-    key = ApiKey(environ["SMALLEST_API_KEY"])
+    key = ApiKey(environ["SMALLEST_API_KEY"]) if "SMALLEST_API_KEY" in environ else None  # the local server's
     request = pulse_request(options, api_key=key, base_url=given.base_url)
     if given.sync:
         for event in run_sync(conn, request):

@@ -61,8 +61,8 @@ def _is_finite(value: float) -> bool:
 
 def positive(field: str, value: object) -> None:
     """The value is a finite number above 0: a number of seconds."""
-    number(field, value, 0)
-    if value == 0:
+    number(field, value, -math.inf)
+    if not isinstance(value, int | float) or value <= 0:
         raise refuse(field, value, "a number above 0, or None")
 
 

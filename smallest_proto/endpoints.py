@@ -31,7 +31,9 @@ class ApiKey:
     __slots__ = ("_value",)
 
     def __init__(self, value: str) -> None:
-        if not isinstance(value, str) or not value.strip():
+        if not isinstance(value, str):
+            raise ValueError(f"api_key is of type {type(value).__name__}: expected a str")
+        if not value.strip():
             raise ValueError(
                 f"api_key is empty: expected the key itself, or {API_KEY_VARIABLE} in the environment"
             )

@@ -42,6 +42,23 @@ def test_a_session_that_comes_out_differently_is_reported(tmp_path: Path) -> Non
     assert done.stdout.endswith("1 sessions, 1 failures\n")
 
 
+def test_a_close_that_is_wanted_with_another_code_is_reported(tmp_path: Path) -> None:
+    source = ROOT / "tests/vectors/pulse/example_26_16_direct_server.json"
+    (tmp_path / "pulse").mkdir()
+    text = source.read_text("utf-8")
+    assert '"wants_close": 1000' in text
+    (tmp_path / "pulse" / source.name).write_text(
+        text.replace('"wants_close": 1000', '"wants_close": 1011'), "utf-8"
+    )
+    done = run("replay_vectors.py", str(tmp_path))
+    assert done.returncode == 1
+
+
+def test_a_folder_without_sessions_is_a_failure(tmp_path: Path) -> None:
+    done = run("replay_vectors.py", str(tmp_path / "nowhere"))
+    assert (done.returncode, done.stdout) == (1, "0 sessions, 0 failures\n")
+
+
 @pytest.mark.parametrize("loop", ["asyncio", "trio", "anyio"])
 def test_a_file_is_transcribed_in_twelve_lines(loop: str, tmp_path: Path) -> None:
     script = f"transcribe_{loop}.py"

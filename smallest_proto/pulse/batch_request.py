@@ -39,9 +39,8 @@ class BatchAudio(msgspec.Struct, frozen=True):
 
     def __post_init__(self) -> None:
         if not isinstance(self.data, bytes) or not self.data:
-            raise ValueError(
-                f"data: {type(self.data).__name__} without content: expected the bytes of a file"
-            )
+            shown = "nothing" if isinstance(self.data, bytes) else type(self.data).__name__
+            raise ValueError(f"data: {shown}: expected the bytes of a file, as Path(name).read_bytes() gives")
         if not isinstance(self.content_type, str) or not re.fullmatch(
             rf"{RAW}|audio/[!-~]+(; ?[!-~]+)*", self.content_type
         ):

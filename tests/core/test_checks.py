@@ -51,7 +51,7 @@ def test_good_values(check: checks.Check, good: list[object]) -> None:
         (checks.at_least(0), ["1", True, None, float("nan"), float("-inf"), HUGE, -HUGE], "a finite number"),
         (checks.at_least(0), [-1, -0.1], "a number from 0"),
         (lambda f, v: checks.number(f, v, 0.5, 2.0), [0.4, 2.1, 3], "a number from 0.5 to 2"),
-        (checks.positive, [0, 0.0, -0.0], "a number above 0, or None"),
+        (checks.positive, [0, 0.0, -0.0, -1, -0.5], "a number above 0, or None"),
         (checks.text, ["", " \n", None, 5, b"a", "a\ud800", "\udfff"], "a non-empty string"),
         (
             checks.correlation_id,

@@ -368,3 +368,30 @@ def test_sixty_streams_connect() -> None:
             await asyncio.gather(*(stream.aclose() for stream in streams))
 
     run(main())
+
+
+@pytest.mark.parametrize(
+    "name", ["endpoint", "stream_path", "packet_ms", "compat", "endpointing_timeout", "langauge"]
+)
+def test_what_cannot_be_changed_is_refused(name: str) -> None:
+    recogniser = smallest.STT(api_key="k", base_url="http://127.0.0.1:9")
+    before = recogniser._options
+    with pytest.raises(TypeError, match=f"cannot be changed: {name}; expected model, language, "):
+        recogniser.update_options(**{name: 1})  # type: ignore[arg-type]  # on purpose
+    assert recogniser._options is before
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ({"encoding": "pcm"}, "^encoding='pcm': expected one of linear16, linear32, alaw, mulaw$"),
+        ({"encoding": "opus"}, "^encoding='opus': expected one of linear16, linear32, alaw, mulaw$"),
+        ({"endpointing_timeout_ms": -1}, "^endpointing_timeout_ms=-1: expected "),
+        ({"finalize_on_flush": "x"}, "^finalize_on_flush='x': expected True or False$"),
+    ],
+)
+def test_an_argument_is_named_as_it_was_given(given: dict[str, Any], text: str) -> None:
+    with pytest.raises(ValueError, match=text):
+        smallest.STT(api_key="k", base_url="http://127.0.0.1:9", **given)
+    with pytest.raises(ValueError, match=text):
+        smallest.STT(api_key="k", base_url="http://127.0.0.1:9").update_options(**given)

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from typing import Any
 
 import pytest
 
@@ -22,6 +23,7 @@ from smallest_transports.loopback.engines.base import (
     Speech,
     SynthesizerSetup,
 )
+from smallest_transports.loopback.engines.scripted import ScriptedRecognizer, ScriptedSynthesizer
 from smallest_transports.loopback.offload import offload
 from sockets import QUICK, run, stall, until
 
@@ -221,6 +223,29 @@ def test_an_impossible_port_is_refused(port: int) -> None:
 
     with pytest.raises(ValueError, match="port"):
         run(main())
+
+
+@pytest.mark.parametrize(
+    "mistake", [{"max_connections": 0}, {"api_key": ""}, {"faults": []}, {"port": 99999}]
+)
+def test_engines_are_closed_when_an_argument_is_refused(mistake: dict[str, Any]) -> None:
+    closed: list[str] = []
+
+    class Ears(ScriptedRecognizer):
+        def close(self) -> None:
+            closed.append("ears")
+
+    class Voice(ScriptedSynthesizer):
+        def close(self) -> None:
+            closed.append("voice")
+
+    async def main() -> None:
+        with pytest.raises((ValueError, OverflowError)):
+            async with serve(recognizer=Ears(), synthesizer=Voice(), **mistake):
+                pass
+
+    run(main())
+    assert sorted(closed) == ["ears", "voice"]
 
 
 def test_the_port_is_free_again_afterwards() -> None:

@@ -120,8 +120,8 @@ def test_options_are_checked_again_when_they_are_changed() -> None:
 @pytest.mark.parametrize(
     ("make", "reason"),
     [
-        (lambda: BatchAudio(b""), "^data: bytes without content: expected the bytes of a file"),
-        (lambda: BatchAudio("abc"), "^data: str without content"),  # type: ignore[arg-type]  # on purpose
+        (lambda: BatchAudio(b""), "^data: nothing: expected the bytes of a file"),
+        (lambda: BatchAudio("abc"), "^data: str: expected the bytes of a file"),  # type: ignore[arg-type]  # on purpose
         (lambda: BatchAudio(MP3, "video/mp4"), "^content_type='video/mp4': expected .*octet-stream"),
         (lambda: BatchAudio(MP3, "audio/"), "^content_type='audio/'"),
         (lambda: BatchAudio(MP3, "audio/wav\r\nX: y"), "^content_type="),

@@ -91,7 +91,7 @@ BAD: dict[str, list[tuple[Any, str]]] = {
         (50.0, "whole number"),
         (None, "whole number"),
     ],
-    "heartbeat": [(0, "above 0"), (-1.0, "from 0"), (float("inf"), "finite"), (True, "finite")],
+    "heartbeat": [(0, "above 0"), (-1.0, "above 0"), (float("inf"), "finite"), (True, "finite")],
     "keepalive_interval": [(-1, "from 0"), (float("nan"), "finite"), ("5", "finite")],
     "include_raw": [(None, SWITCH), ("yes", SWITCH)],
 }

@@ -9,6 +9,7 @@ from typing import TypedDict, Unpack
 
 import msgspec
 
+from smallest_proto import checks
 from smallest_proto.endpoints import (
     API_KEY_VARIABLE,
     BASE_URL,
@@ -69,6 +70,11 @@ class ConnectSettings(msgspec.Struct, frozen=True, kw_only=True):
         return f"ConnectSettings(base_url={self.base_url!r})"
 
 
+_KINDS: dict[str, tuple[type, str]] = {
+    "headers": (Mapping, "a"),
+    "ssl_context": (SSLContext, "an"),
+    "limits": (Limits, "a"),
+}
 _LIMITS = Limits()
 _NO_HEADERS: Mapping[str, str] = {}
 
@@ -79,6 +85,11 @@ def settings(**given: Unpack[ConnectOptions]) -> ConnectSettings:
         raise TypeError(
             f"unknown: {', '.join(sorted(unknown))}; expected {', '.join(ConnectOptions.__annotations__)}"
         )
+    for name, (kind, article) in _KINDS.items():
+        if (value := given.get(name)) is not None and not isinstance(value, kind):
+            raise checks.refuse(name, value, f"{article} {kind.__name__}, or None")
+    if (timeout := given.get("connect_timeout")) is not None:
+        checks.positive("connect_timeout", timeout)
     base_url = given.get("base_url")
     base_url = BASE_URL if base_url is None else base_url
     return ConnectSettings(

@@ -49,7 +49,7 @@ class LightningPool:
         checks.integer("max_connections", max_connections, 1)
         self.resume = resume
         self.backend = backend
-        self._options = options
+        self.update_options(options)
         self._most = max_connections
         self._settings = settings
         self._opener = opener
@@ -79,7 +79,12 @@ class LightningPool:
         return len(self._idle)
 
     def update_options(self, options: LightningOptions) -> None:
-        """Have every speech that is made from here on use these. Connections with others are not used again."""
+        """Have every speech that is made from here on use these. Connections with others are not used again.
+
+        Raises ValueError for what are no `LightningOptions`.
+        """
+        if not isinstance(options, LightningOptions):
+            raise checks.refuse("options", options, "LightningOptions")
         self._options = options
 
     async def prewarm(self, connections: int = 1) -> None:

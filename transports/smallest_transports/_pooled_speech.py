@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from smallest_transports._pool import LightningPool
 
 LONGEST_RETRY_AFTER = 60.0
-"""Seconds: a server that asks for more ends the synthesis, as it ends a session [`ResumePolicy`]."""
+"""Seconds: a server that asks for more ends the synthesis, as a `ResumePolicy` has it end a session."""
 
 PooledEvent: TypeAlias = AudioChunk | WordTimestamp | SpeechResumed | ContextComplete | ContextCancelled
 """What iterating over a `PooledSpeech` yields; the last two end it."""

@@ -182,6 +182,29 @@ async def serve(
     Raises OSError when the port is taken, ValueError for an impossible port or limit, an empty key, no faults at
     all, or a context that is for clients.
     """
+    recognizer, synthesizer = recognizer or ScriptedRecognizer(), synthesizer or ScriptedSynthesizer()
+    try:
+        server = _checked(recognizer, synthesizer, api_key, limits, ssl_context, max_connections, faults)
+    except BaseException:
+        recognizer.close()
+        synthesizer.close()
+        raise
+    try:
+        await server.start(port)
+        yield server
+    finally:
+        await server.stop()
+
+
+def _checked(
+    recognizer: Recognizer,
+    synthesizer: Synthesizer,
+    api_key: str | None,
+    limits: Limits,
+    ssl_context: ssl.SSLContext | None,
+    max_connections: int | None,
+    faults: Faults | Sequence[Faults],
+) -> LoopbackServer:
     gate = Gate(api_key)
     if ssl_context is not None and ssl_context.protocol is ssl.PROTOCOL_TLS_CLIENT:
         raise ValueError("ssl_context: expected one for servers, of PROTOCOL_TLS_SERVER")
@@ -192,16 +215,11 @@ async def serve(
         raise ValueError("faults: expected at least one")
     service = Service(
         AsyncioBackend(),
-        recognizer or ScriptedRecognizer(),
-        synthesizer or ScriptedSynthesizer(),
+        recognizer,
+        synthesizer,
         gate,
         ThreadPoolExecutor(WORKERS, thread_name_prefix="engine"),
         limits,
         deque(maxlen=KEPT_REQUESTS),
     )
-    server = LoopbackServer(service, one_by_one, ssl_context, max_connections)
-    try:
-        await server.start(port)
-        yield server
-    finally:
-        await server.stop()
+    return LoopbackServer(service, one_by_one, ssl_context, max_connections)

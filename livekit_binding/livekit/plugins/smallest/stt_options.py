@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any, Literal, Self, TypedDict
@@ -10,6 +11,7 @@ import msgspec
 from livekit.agents import NOT_GIVEN, NotGivenOr
 from livekit.agents.types import NotGiven
 
+from smallest_proto import checks
 from smallest_proto.audio import Encoding
 from smallest_proto.pulse import BatchOptions, PulseOptions
 from smallest_proto.pulse.options import Endpoint
@@ -93,7 +95,7 @@ class SttOptions(msgspec.Struct, frozen=True, kw_only=True):
         values |= {"endpoint": endpoint} | _translate(given)
         # the seed's tables know no VAD message: who asks for them wants the newer ones
         values["compat"] = "seed" if seed and not values.get("vad_events") else "default"
-        finalize = given.get("finalize_on_flush", NOT_GIVEN)
+        finalize = _switch(given)
         return cls(
             pulse=_pulse(values),
             finalize_on_flush=not seed if finalize is NOT_GIVEN else bool(finalize),
@@ -101,7 +103,10 @@ class SttOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     def changed(self, given: ChangeableOptions) -> Self:
         """These options with others of `update_options`. Raises ValueError naming the argument."""
-        finalize = given.get("finalize_on_flush", NOT_GIVEN)
+        if unknown := given.keys() - ChangeableOptions.__annotations__.keys():
+            expected = ", ".join(ChangeableOptions.__annotations__)
+            raise TypeError(f"cannot be changed: {', '.join(sorted(unknown))}; expected {expected}")
+        finalize = _switch(given)
         values = _translate(given)
         if self.pulse.endpoint == "get_text" and "vad_events" in values:
             values["compat"] = "default" if values["vad_events"] else "seed"
@@ -151,6 +156,13 @@ def _endpoint(endpoint: NotGivenOr[Endpoint], stream_path: NotGivenOr[str]) -> E
     return named
 
 
+def _switch(given: ChangeableOptions) -> NotGivenOr[bool]:
+    finalize = given.get("finalize_on_flush", NOT_GIVEN)
+    if finalize is not NOT_GIVEN:
+        checks.boolean("finalize_on_flush", finalize)
+    return finalize
+
+
 def _translate(given: ChangeableOptions | RecognitionOptions) -> dict[str, Any]:
     """The arguments that were given, under the names and with the values that `PulseOptions` has for them."""
     values: dict[str, Any] = {
@@ -173,9 +185,12 @@ def _translate(given: ChangeableOptions | RecognitionOptions) -> dict[str, Any]:
 
 
 def _pulse(values: Mapping[str, Any]) -> PulseOptions:
+    encoding = values.get("encoding", _FORWARDED[0])
+    if encoding not in _FORWARDED:
+        raise ValueError(f"encoding={encoding!r}: expected one of {', '.join(_FORWARDED)}")
     # a model for recordings is no surprise here: `stream` refuses it
     with unwarned() if values.get("model") == RECORDINGS_ONLY else nullcontext():
-        options = PulseOptions(**values)
-    if options.encoding not in _FORWARDED:
-        raise ValueError(f"encoding={options.encoding!r}: expected one of {', '.join(_FORWARDED)}")
-    return options
+        try:
+            return PulseOptions(**values)
+        except ValueError as error:  # which knows it by another name
+            raise ValueError(re.sub("^endpointing_timeout=", "endpointing_timeout_ms=", str(error))) from None
