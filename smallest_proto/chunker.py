@@ -6,8 +6,9 @@ from __future__ import annotations
 class Chunker:
     """Re-cuts a stream of bytes into packets of one size, keeping the rest for the next call.
 
-    A size of 0 passes every piece through as it is, which is right for compressed audio: one Opus packet is
-    one WebSocket message. `held` goes before everything else: what another chunker held back.
+    size: bytes, 0 or more. 0 passes every piece through as it is, which is right for compressed audio: one Opus
+        packet is one WebSocket message.
+    held: what another chunker held back; it goes before everything else.
     """
 
     __slots__ = ("_rest", "size")

@@ -122,7 +122,7 @@ class DeadlineExceeded(ProtocolError):
     """A deadline passed; ``code`` names it.
 
     ``connect``, ``handshake``, ``pong``, ``idle`` or ``first_audio``; for HTTP ``response``, ``idle`` or, at a
-    server, ``request``.
+    server, ``request``; in LiveKit ``drain``, for an end of the stream that never came.
     """
 
     _retryable = True

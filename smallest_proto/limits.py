@@ -10,7 +10,7 @@ from smallest_proto import checks
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Bounds on what a peer can make us hold, and on how long it can make us wait.
 
-    Sizes are bytes, times are seconds. A time of None switches that deadline off.
+    Sizes are bytes, times are seconds. A time of None switches that deadline off, but for `pong_timeout`.
     Raises ValueError, naming the field, for a value that is not positive.
     """
 

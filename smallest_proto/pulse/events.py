@@ -72,7 +72,8 @@ class StreamEnded(Event, frozen=True, kw_only=True):
     """Nothing more will be recognised. `confirmed` says whether the server marked its last message.
 
     Not confirmed means that the server closed, or fell silent past `Limits.drain_timeout`, after
-    `CloseStream`: the last words may be missing. `reason` is `is_last`, `closed`, `drain_timeout` or
+    `CloseStream`, or that a session did not get there within `ResumePolicy.end_timeout`: the last words may be
+    missing. `reason` is `is_last`, `closed`, `drain_timeout` or
     `abandoned` (by our own `close`).
     """
 

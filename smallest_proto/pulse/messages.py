@@ -18,7 +18,7 @@ VAD_TYPES = ("speech_started", "speech_ended")
 
 
 class Word(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One recognised word. Times are seconds from the first audio byte of the connection.
+    """One recognised word. Times are seconds from the first audio byte of the connection, or session.
 
     `speaker` is kept as it came: an integer live, a string in some documents [asyncapi stt-live].
     """

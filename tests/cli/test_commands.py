@@ -69,6 +69,16 @@ def test_say_reads_standard_input(
     assert_wav(output, 24000, 0.78)  # the line's end is not spoken
 
 
+def test_standard_input_that_is_no_text(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "text").write_bytes(b"caf\xe9")
+    with (tmp_path / "text").open() as file:
+        monkeypatch.setattr(sys, "stdin", file)
+        ended = command("say", "-", "-o", tmp_path / "out.wav")
+    assert (ended.code, ended.complaint) == (2, "standard input: expected text in UTF-8")
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -44,7 +44,7 @@ class Spoken(msgspec.Struct):
 
 async def say(arguments: argparse.Namespace) -> int:
     """Speak `arguments.text` into `arguments.output`."""
-    text = sys.stdin.read() if arguments.text == "-" else arguments.text
+    text = _standard_input() if arguments.text == "-" else arguments.text
     if not text.strip():
         raise BadInput("TEXT is empty: expected something to say")
     if arguments.format is not None and not arguments.http:
@@ -81,6 +81,13 @@ async def say(arguments: argparse.Namespace) -> int:
         )
         return 1
     return 0
+
+
+def _standard_input() -> str:
+    try:
+        return sys.stdin.buffer.read().decode()
+    except UnicodeDecodeError:
+        raise BadInput("standard input: expected text in UTF-8") from None
 
 
 def check_directory(output: str) -> None:

@@ -47,7 +47,8 @@ class TTS(tts.TTS[Literal["smallest_tts"]]):
     http_session: connect through this aiohttp session, its connector and proxy, instead of own sockets.
     text_mode: how a stream's text reaches the server. `segment` sends it whole, at the first flush, as the seed;
         `context` as it is pushed, released sentence by sentence; `continue` by the older continue/flush protocol.
-        Unless given it follows the next four: any of them makes it `context`, as in the newer plugin.
+        Unless given it follows the next four: any of them makes it `context`, as in the newer plugin, but for
+        `use_continuations=False`.
     use_continuations: True for `context`, False for `continue` [lk 1.8.9].
     word_timestamps: ask for word times in streams, handed out as a timed transcript; a few voices have them.
     max_buffer_flush_ms: `continue` only, 0 to 1000 ms after which gathered text is spoken; 0 for never.
