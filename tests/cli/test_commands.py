@@ -73,7 +73,7 @@ def test_standard_input_that_is_no_text(
     command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "text").write_bytes(b"caf\xe9")
-    with (tmp_path / "text").open() as file:
+    with (tmp_path / "text").open(errors="surrogateescape") as file:  # as Python opens it
         monkeypatch.setattr(sys, "stdin", file)
         ended = command("say", "-", "-o", tmp_path / "out.wav")
     assert (ended.code, ended.complaint) == (2, "standard input: expected text in UTF-8")
