@@ -86,15 +86,16 @@ def test_standard_input_that_is_no_text(
         ([" \n", "-o", "out.wav"], "TEXT is empty"),
         (["Hi", "-o", "missing/out.wav"], "missing/out.wav"),
         (["Hi", "-o", "."], "directory"),
-        (["Hi", "-o", "out.wav", "--rate", "7"], "sample_rate"),
-        (["Hi", "-o", "out.wav", "--speed", "9"], "speed"),
+        (["Hi", "-o", "out.wav", "--rate", "7"], "--rate=7: expected one of 8000"),
+        (["Hi", "-o", "out.mp3"], "out.mp3: expected --http"),
+        (["Hi", "-o", "out.wav", "--speed", "9"], "--speed=9.0: expected"),
         (["Hi", "-o", "out.wav", "--speed", "nan"], "speed"),
         (["Hi", "-o", "out.wav", "--language", ""], "language"),
-        (["Hi", "-o", "out.wav", "--voice", ""], "voice_id"),
-        (["Hi", "-o", "out.wav", "--base-url", "nonsense"], "base_url"),
-        (["Hi", "-o", "out.wav", "--base-url", ""], "base_url"),
-        (["Hi", "-o", "out.wav", "--base-url", "https://user:secret@host"], "base_url"),
-        (["Hi", "-o", "out.wav", "--base-url", "https://example.com"], API_KEY_VARIABLE),
+        (["Hi", "-o", "out.wav", "--voice", ""], "--voice=''"),
+        (["Hi", "-o", "out.wav", "--base-url", "nonsense"], "--base-url='nonsense'"),
+        (["Hi", "-o", "out.wav", "--base-url", ""], "--base-url is not a URL"),
+        (["Hi", "-o", "out.wav", "--base-url", "https://user:secret@host"], "--base-url holds"),
+        (["Hi", "-o", "out.wav", "--base-url", "https://example.com"], f"no API key: set {API_KEY_VARIABLE}"),
     ],
 )
 def test_say_refuses_bad_input(
@@ -236,7 +237,7 @@ def test_transcribe_refuses_what_is_no_sound(command: Command, url: str, tmp_pat
     ("arguments", "words"),
     [
         (["--language", ""], "language"),
-        (["--base-url", "nonsense"], "base_url"),
+        (["--base-url", "nonsense"], "--base-url='nonsense'"),
         (["--base-url", "https://example.com"], API_KEY_VARIABLE),
     ],
 )

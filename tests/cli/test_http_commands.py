@@ -49,15 +49,17 @@ def test_say_writes_the_same_file_over_everything(
     assert files[0].read_bytes() == files[1].read_bytes()
 
 
+@pytest.mark.parametrize("told", ["by format", "by name"])
 @pytest.mark.parametrize(
     ("wanted", "length"),
     [("wav", "0.78 s"), ("pcm", "0.78 s"), ("ulaw", "0.78 s"), ("alaw", "0.78 s"), ("mp3", " bytes")],
 )
 def test_say_saves_other_formats_as_they_come(
-    command: Command, url: str, tmp_path: Path, wanted: str, length: str
+    command: Command, url: str, tmp_path: Path, wanted: str, length: str, told: str
 ) -> None:
     output = tmp_path / f"out.{wanted}"
-    ended = command("say", "Good morning.", "-o", output, "--base-url", url, "--http", "--format", wanted)
+    more = ["--format", wanted] if told == "by format" else []
+    ended = command("say", "Good morning.", "-o", output, "--base-url", url, "--http", *more)
     assert (ended.code, ended.err) == (0, "")
     assert length in ended.out
     if wanted == "wav":
@@ -76,7 +78,7 @@ def test_say_saves_other_formats_as_they_come(
         (["--format", "wav", "--sse"], "--http"),
         (["--http", "--words"], "--words"),
         (["--sse", "--words"], "--words"),
-        (["--http", "--rate", "7"], "sample_rate"),
+        (["--http", "--rate", "7"], "--rate=7"),
         (["--http", "--base-url", "https://example.com"], API_KEY_VARIABLE),
     ],
 )
@@ -196,6 +198,7 @@ def test_batch_refuses_what_is_no_sound(
     ("more", "words"),
     [
         (["--batch", "--realtime"], "--realtime"),
+        (["--batch", "--no-resume"], "--no-resume"),
         (["--batch", "--endpoint", "live"], "--endpoint live"),
         (["--endpoint", "stt"], "--endpoint stt"),
         (["--batch", "--language", ""], "language"),

@@ -94,7 +94,7 @@ def parser() -> argparse.ArgumentParser:
     say.add_argument(
         "--format",
         choices=("wav", "mp3", "pcm", "ulaw", "alaw"),
-        help="with --http: what to ask for and to save; WAV, made here of PCM, unless given",
+        help="with --http: what to ask for and to save; unless given, as FILE is named, or WAV made here of PCM",
     )
     say.add_argument("--voice", metavar="ID", help="voice id; the model's default voice unless given")
     say.add_argument("--model", default="lightning_v3.1_pro")

@@ -40,6 +40,8 @@ async def transcribe_batch(arguments: argparse.Namespace) -> int:
         raise BadInput(f"--endpoint {arguments.endpoint}: expected stt or get_text beside --batch")
     if arguments.realtime:
         raise BadInput("--realtime: a file that is sent as a whole has no pace; leave out --batch")
+    if arguments.no_resume:
+        raise BadInput("--no-resume: one request has nothing to resume; leave out --batch")
     options = BatchOptions(
         endpoint=arguments.endpoint or "stt",
         language=arguments.language,

@@ -17,6 +17,17 @@ Failure = (BadInput, AudioFileError, ValueError, ProtocolError, EngineError, OSE
 """Everything a command can fail with; anything else is a bug."""
 
 
+_FLAGS = {
+    "sample_rate": "--rate",
+    "voice_id": "--voice",
+    "speed": "--speed",
+    "language": "--language",
+    "model": "--model",
+    "base_url": "--base-url",
+    "no API key: give api_key, or set": "no API key: set",
+}
+"""What an error of the library begins with, in the words of the command line."""
+
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 """And what turns the direction of writing."""
 
@@ -39,6 +50,8 @@ def printable(text: str) -> str:
 def explain(failure: BaseException, api_key: str | None = None) -> str:
     """One line that says what happened and what would help; the key is blotted out should a server echo it."""
     parts = [str(failure) or type(failure).__name__]
+    if isinstance(failure, ValueError):
+        parts = [re.sub("^(" + "|".join(_FLAGS) + r")\b", lambda begin: _FLAGS[begin[0]], parts[0])]
     if isinstance(failure, ServerError):
         parts += [failure.message, *failure.details]
     if isinstance(failure, ProtocolError):

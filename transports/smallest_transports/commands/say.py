@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 import time
+from pathlib import Path
 
 import msgspec
 
@@ -24,6 +25,9 @@ from smallest_transports.asyncio import connect_lightning, synthesize
 from smallest_transports.audio_files import write_file, write_wav
 from smallest_transports.commands.failures import BadInput, printable
 from smallest_transports.commands.service import service_url
+
+NAMED: dict[str, OutputFormat] = {".mp3": "mp3", ".pcm": "pcm", ".ulaw": "ulaw", ".alaw": "alaw"}
+"""What a file's name asks for; under any other name it is WAV, made here of PCM."""
 
 LIMITS = Limits(response_timeout=120.0, idle_timeout=60.0)
 """Over HTTP: a long text in a format other than PCM can be silent until it is spoken to its end."""
@@ -47,8 +51,7 @@ async def say(arguments: argparse.Namespace) -> int:
     text = _standard_input() if arguments.text == "-" else arguments.text
     if not text.strip():
         raise BadInput("TEXT is empty: expected something to say")
-    if arguments.format is not None and not arguments.http:
-        raise BadInput(f"--format {arguments.format}: expected --http beside it")
+    wanted = _format(arguments)
     if arguments.words and (arguments.http or arguments.sse):
         raise BadInput("--words: word times come over the WebSocket only; leave out --http and --sse")
     check_directory(arguments.output)
@@ -62,12 +65,12 @@ async def say(arguments: argparse.Namespace) -> int:
     )
     async with service_url(arguments.base_url) as url:
         if arguments.http or arguments.sse:
-            spoken = await speak_once(text, options, url, arguments.format or "pcm", events=arguments.sse)
+            spoken = await speak_once(text, options, url, wanted or "pcm", events=arguments.sse)
         else:
             spoken = await speak(text, options, url)
     if not spoken.audio:
         raise BadInput("the service had nothing to say for this text")
-    if arguments.format is None:
+    if wanted is None:
         write_wav(arguments.output, spoken.audio, options.sample_rate)
     else:
         write_file(arguments.output, spoken.audio)
@@ -81,6 +84,16 @@ async def say(arguments: argparse.Namespace) -> int:
         )
         return 1
     return 0
+
+
+def _format(arguments: argparse.Namespace) -> OutputFormat | None:
+    """What to ask for and to save as it comes; None: PCM, saved as WAV. A file's name tells when no flag does."""
+    given: OutputFormat | None = arguments.format
+    wanted = given or NAMED.get(Path(arguments.output).suffix.lower())
+    if wanted is not None and not arguments.http:
+        what = f"--format {given}" if given else arguments.output
+        raise BadInput(f"{what}: expected --http beside it; without, speech is saved as .wav")
+    return wanted
 
 
 def _standard_input() -> str:
