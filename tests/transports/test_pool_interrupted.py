@@ -109,7 +109,7 @@ def test_leaving_cancelled_at_any_wait_leaves_nothing(net: Net) -> None:
         cut = interrupted(pool, n)
         await cut.call(partial(session, pool))
         await until(lambda: open_sockets() <= before)
-        assert (pool.idle, pool._turns.taken) == (0, 0)
+        assert (pool.idle, pool._places.taken) == (0, 0)
         return cut.reached
 
     with net.raw(Voice(faulty=3)) as url:
@@ -165,7 +165,7 @@ def test_speech_cancelled_while_it_connects_stays_silent(net: Net) -> None:
             speech = pool.speak("Never heard.")
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(speech.__aenter__)
-                await until(lambda: pool._turns.taken)
+                await until(lambda: pool._places.taken)
                 await speech.cancel()
                 cancelled.set()
             assert [event async for event in speech] == [ContextCancelled(context_id=speech.id)]
@@ -242,7 +242,7 @@ def test_speech_closed_while_it_looks_for_another_connection_gives_all_back(net:
                 await anyio.wait_all_tasks_blocked()
                 await speech.aclose()
                 hold = False
-            assert (pool.idle, pool._turns.taken) == (0, 0)
+            assert (pool.idle, pool._places.taken) == (0, 0)
 
     with net.raw(behave) as url:
         net.run(main)
@@ -351,7 +351,7 @@ def test_two_who_close_the_pool_both_wait_for_what_is_spoken(net: Net) -> None:
                 await anyio.wait_all_tasks_blocked()
                 await hear(speech, Interruption())
             with anyio.fail_after(5):  # speech may take ten seconds to end
-                await until(lambda: pool._turns.taken == 0)
+                await until(lambda: pool._places.taken == 0)
         assert pool.idle == 0
 
     with net.raw(Voice()) as url:

@@ -13,8 +13,8 @@ from smallest_transports._backend import Backend
 from smallest_transports._connect import ConnectSettings, open_link
 from smallest_transports._lightning import LightningStream
 from smallest_transports._pooled_speech import Kept, PooledSpeech
+from smallest_transports._semaphore import Semaphore
 from smallest_transports._session import Opener
-from smallest_transports._turns import Turns
 
 MAX_AGE = 3600.0
 """Seconds after which a connection is not used again [lk 1.8.9]."""
@@ -54,7 +54,7 @@ class LightningPool:
         self._settings = settings
         self._opener = opener
         self._base64 = base64
-        self._turns = Turns(backend, max_connections)
+        self._places = Semaphore(backend, max_connections)
         self._idle: list[Kept] = []
         self._closed = False
 
@@ -93,12 +93,12 @@ class LightningPool:
         while stale := next((kept for kept in self._idle if not self._fits(kept, self._options)), None):
             self._idle.remove(stale)
             await stale.stream.aclose()
-        while len(self._idle) + self._turns.taken < connections:
-            await self._turns.take()
+        while len(self._idle) + self._places.taken < connections:
+            await self._places.acquire()
             try:
                 kept = await self._connect(self._options)
             except BaseException:
-                self._turns.give()
+                self._places.release()
                 raise
             await self.check_in(kept)
 
@@ -128,7 +128,7 @@ class LightningPool:
         """
         self._closed = True
         try:
-            await self._turns.close(self.backend.now() + (DRAIN_TIMEOUT if drain else 0.0))
+            await self._places.close(self.backend.now() + (DRAIN_TIMEOUT if drain else 0.0))
         finally:
             await self._close_idle()
 
@@ -145,11 +145,11 @@ class LightningPool:
 
     async def check_out(self, options: LightningOptions) -> Kept:
         """Wait for a turn, then take a connection that is alive, or a new one. Give it back with `check_in`."""
-        await self._turns.take()
+        await self._places.acquire()
         try:
             return await self._alive(options) or await self._connect(options)
         except BaseException:
-            self._turns.give()
+            self._places.release()
             raise
 
     async def replace(self, kept: Kept) -> Kept:
@@ -165,7 +165,7 @@ class LightningPool:
             else:
                 await kept.stream.aclose()
         finally:
-            self._turns.give()
+            self._places.release()
 
     def _fits(self, kept: Kept, options: LightningOptions) -> bool:
         return kept.stream.options == options and self.backend.now() - kept.opened <= MAX_AGE

@@ -26,7 +26,7 @@ from smallest_proto.lightning.commands import ClientCommand
 from smallest_proto.lightning.resumption import SpeechCommand
 from smallest_transports._backend import Event as Flag
 from smallest_transports._lightning import LAST_EVENTS, LightningStream, SpeechContext
-from smallest_transports._turns import Turns
+from smallest_transports._semaphore import Semaphore
 
 if TYPE_CHECKING:
     from smallest_transports._pool import LightningPool
@@ -66,7 +66,7 @@ class PooledSpeech:
         self._kept: Kept | None = None
         self._context: SpeechContext | None = None
         self._opening: tuple[OpenContext, ...] = ()
-        self._sender = Turns(pool.backend, 1)
+        self._sender = Semaphore(pool.backend, 1)
         self._entered = False
         self._is_cancelled = False
         self._stopped: Flag | None = None
@@ -219,7 +219,7 @@ class PooledSpeech:
 
     async def _send(self) -> None:
         """Send what was asked for and is not sent yet. One task at a time does; others wait for their turn."""
-        await self._sender.take()
+        await self._sender.acquire()
         try:
             while (context := self._context) is not None and self._kept is not None:
                 if not (self._opening or self._speech.waiting):
@@ -239,4 +239,4 @@ class PooledSpeech:
                     if context is self._context:
                         return
         finally:
-            self._sender.give()
+            self._sender.release()

@@ -6,8 +6,8 @@ from smallest_proto.errors import LocalProtocolError
 from smallest_transports._backend import Backend, Event
 
 
-class Turns:
-    """Hands out at most `limit` turns; whoever comes later waits in line."""
+class Semaphore:
+    """At most `limit` hold it at once; whoever comes later waits in line."""
 
     def __init__(self, backend: Backend, limit: int) -> None:
         self._backend = backend
@@ -19,11 +19,11 @@ class Turns:
 
     @property
     def taken(self) -> int:
-        """Turns under way."""
+        """How many hold it."""
         return self._limit - self._free
 
-    async def take(self) -> None:
-        """Wait for a turn; `give` it back. Raises LocalProtocolError once closed, also for those in line."""
+    async def acquire(self) -> None:
+        """Wait for a place; `release` it. Raises LocalProtocolError once closed, also for those in line."""
         self._check_open()
         if self._free and not self._line:
             self._free -= 1
@@ -37,11 +37,11 @@ class Turns:
             if mine in self._line:
                 self._line.remove(mine)
             else:  # it was granted in the same moment: pass it on
-                self.give()
+                self.release()
             raise
 
-    def give(self) -> None:
-        """End a turn: the first in line has it now."""
+    def release(self) -> None:
+        """The first in line has the place now."""
         if self._line and not self._closed:
             self._line.pop(0).set()
             return
@@ -50,7 +50,7 @@ class Turns:
             self._all_free.set()
 
     async def close(self, deadline: float) -> None:
-        """Grant no more, and wait up to the deadline until every turn has ended."""
+        """Grant no more, and wait up to the deadline until every place is free."""
         self._closed = True
         for waiting in self._line:
             waiting.set()  # it finds the pool closed, and leaves the line
