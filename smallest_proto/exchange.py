@@ -64,8 +64,10 @@ class HttpExchange:
 
     def receive_head(self, status: int, headers: Iterable[tuple[str, str]] = ()) -> None:
         """The final status (no 1xx) and the headers."""
-        row = self._machine.check(Input.ACCEPTED if 200 <= status < 300 else Input.REFUSAL)
-        self._status, self._headers = status, tuple((name.lower(), value) for name, value in headers)
+        found = tuple((name.lower(), value) for name, value in headers)
+        accepted = 200 <= status < 300 and self._answers(found)
+        row = self._machine.check(Input.ACCEPTED if accepted else Input.REFUSAL)
+        self._status, self._headers = status, found
         self._run(self._machine.commit(row))
 
     def receive_body(self, data: bytes | bytearray | memoryview) -> None:
@@ -86,6 +88,10 @@ class HttpExchange:
         return self._events.popleft() if self._events else NEED_DATA
 
     # -- what a kind of response fills in
+
+    def _answers(self, headers: Headers) -> bool:
+        """Whether a 2xx with these headers can be what was asked for; if not, its body says why."""
+        return True
 
     def _begin(self) -> None:
         """The head of a 2xx is in `_status` and `_headers`."""
@@ -127,7 +133,8 @@ class HttpExchange:
         self._events.append(self._finish())
 
     def _refuse(self, _: _Detail) -> None:
-        error = server_error(decode_body(bytes(self._refusal)), self._headers, status=self._status)
+        status = None if 200 <= self._status < 300 else self._status  # it says nothing of what went wrong
+        error = server_error(decode_body(bytes(self._refusal)), self._headers, status=status)
         self._events.append(RequestFailed(error=error))
 
 

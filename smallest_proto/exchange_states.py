@@ -20,8 +20,8 @@ class State(Symbol):
 class Input(Symbol):
     """What can happen."""
 
-    ACCEPTED = "head with a status of 200 to 299"
-    REFUSAL = "head with another status"
+    ACCEPTED = "head of what was asked for"
+    REFUSAL = "head of another answer"
     BODY = "bytes of the body"
     SETTLED = "the body says how it ends"
     END = "end of the response"

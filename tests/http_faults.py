@@ -99,5 +99,10 @@ HTTP_FAULTS: dict[str, Fault] = {
     "a body that stops coming": Fault(
         answered(SIZED + b'{"a', wait=True), DeadlineExceeded, {"code": "idle"}
     ),
+    "a compressed body": Fault(
+        answered(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 3\r\n\r\n\x1f\x8b\x08"),
+        RemoteProtocolError,
+        {"status": 200},
+    ),
     "chunks that are none": Fault(answered(CHUNKED + b"what?\r\n", wait=True), RemoteProtocolError, {}),
 }

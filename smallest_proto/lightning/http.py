@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from smallest_proto.error_shapes import find_header
+from smallest_proto.error_shapes import Headers, find_header
 from smallest_proto.errors import ServerError
 from smallest_proto.events import Event
 from smallest_proto.exchange import HttpExchange, RequestFailed
@@ -10,6 +10,7 @@ from smallest_proto.lightning.events import AudioChunk
 from smallest_proto.lightning.http_audio import AudioBody
 from smallest_proto.lightning.http_events import EncodedAudio, complete
 from smallest_proto.lightning.http_request import OutputFormat, check_output_format
+from smallest_proto.lightning.http_sniff import is_document
 from smallest_proto.lightning.options import LightningOptions
 from smallest_proto.limits import Limits
 
@@ -18,8 +19,9 @@ class SpeechExchange(HttpExchange):
     """Reads the response to a `speech_request`; the options and the format are the same. See `HttpExchange`.
 
     It yields `AudioChunk` for `pcm` and `EncodedAudio` for the others, as the bytes come, then `SpeechComplete`
-    or `RequestFailed`. What the response says of its type is not believed: where PCM was asked for, a WAV of
-    the same PCM is unwrapped, and any other file fails with code INVALID_AUDIO instead of sounding as noise.
+    or `RequestFailed`. A response that calls itself JSON or a page is an error, whatever its status. What it says
+    of its kind of audio is not believed: where PCM was asked for, a WAV of the same PCM is unwrapped, and
+    any other file fails with code INVALID_AUDIO instead of sounding as noise.
     Raises ValueError for a format that does not exist.
     """
 
@@ -34,6 +36,9 @@ class SpeechExchange(HttpExchange):
         super().__init__(limits=limits)
         self._format = output_format
         self._body = AudioBody(output_format, options.sample_rate)
+
+    def _answers(self, headers: Headers) -> bool:
+        return not is_document(headers)
 
     def _read(self, data: bytes) -> Event | None:
         return self._hand_on(self._body.feed(data))

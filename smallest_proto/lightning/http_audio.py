@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from smallest_proto.errors import ServerError
 from smallest_proto.lightning.events import INVALID_AUDIO
 from smallest_proto.lightning.http_request import OutputFormat
 from smallest_proto.lightning.http_sniff import Container, sniff
 from smallest_proto.wav import WavReader
+
+_NO_PCM: Mapping[Container | None, str] = {
+    "mp3": "MPEG audio",
+    "flac": "FLAC",
+    "gzip": "something compressed with gzip",
+    "ogg": "an Ogg file",
+    "text": "text",
+    "webm": "a WebM file",
+}
+_NO_AUDIO = ("gzip", "text")
 
 
 def invalid_audio(text: str) -> ServerError:
@@ -18,8 +30,8 @@ class AudioBody:
     """Reads one body. `feed` and then `finish` return bytes to hand on, or the error that ends it.
 
     For `pcm` these are whole samples, out of a WAV file too; an odd byte at the very end is dropped. Other
-    formats go through untouched. `size` counts what was handed on; `container` is what the bytes turned out
-    to be, None when there were none.
+    formats go through untouched, whatever kind of audio it is. `size` counts what was handed on; `container`
+    is what the bytes turned out to be, None when there were none.
     """
 
     def __init__(self, output_format: OutputFormat, sample_rate: int) -> None:
@@ -33,25 +45,21 @@ class AudioBody:
         self._wav_bytes = 0
 
     def feed(self, data: bytes) -> bytes | ServerError:
-        """Take a piece of the body."""
-        if self._format != "pcm":
-            self._look(data)
-            self.size += len(data)
-            return data
+        """Take a piece of the body. The first bytes are held back until they tell what it is."""
         if self.container is None:
             self._head += data
             self.container = sniff(self._head)
             if self.container is None:
                 return b""
             data, self._head = self._head, b""
-        return self._pcm(data)
+        return self._take(data)
 
     def finish(self) -> bytes | ServerError:
         """The body is complete."""
         head, self._head = self._head, b""
         if self.container is None and head:
             self.container = sniff(head, complete=True)
-        return self._pcm(head) if self._format == "pcm" else b""
+        return self._take(head)
 
     @property
     def seconds(self) -> float | None:
@@ -65,9 +73,14 @@ class AudioBody:
             return self.size / self._rate
         return None
 
+    def _take(self, data: bytes) -> bytes | ServerError:
+        pcm = self._format == "pcm"
+        if self.container in (_NO_PCM if pcm else _NO_AUDIO):
+            asked = "PCM" if pcm else self._format
+            return invalid_audio(f"the server sent {_NO_PCM[self.container]} where {asked} was asked for")
+        return self._pcm(data) if pcm else self._measured(data)
+
     def _pcm(self, data: bytes) -> bytes | ServerError:
-        if self.container == "mp3":
-            return invalid_audio("the server sent MPEG audio where PCM was asked for")
         if self.container == "wav" and self._wav is not None:
             readable = True
             try:
@@ -86,16 +99,12 @@ class AudioBody:
         self.size += whole
         return data[:whole]
 
-    def _look(self, data: bytes) -> None:
-        """See what kind of file goes through, and how long a WAV is."""
-        if self.container is None:
-            self._head += data
-            self.container = sniff(self._head)
-            data = self._head
-        if self.container is not None:
-            self._head = b""
+    def _measured(self, data: bytes) -> bytes:
+        """The same bytes, counted; of a WAV also its samples."""
+        self.size += len(data)
         if self.container == "wav" and self._wav is not None:
             try:
                 self._wav_bytes += len(self._wav.feed(data))
             except ValueError:
                 self._wav = None  # its length stays unknown
+        return data

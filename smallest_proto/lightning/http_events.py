@@ -27,7 +27,7 @@ class SpeechComplete(Event, frozen=True, kw_only=True):
     """All audio was handed out; the last event.
 
     `size` is its bytes and `seconds` its length, None where only a decoder knows (mp3). `container` is what
-    the bytes were found to be, `raw`, `wav` or `mp3`, None without any: asked for as `pcm`, a WAV was
+    the bytes were found to be, mostly `raw`, `wav` or `mp3`, None without any: asked for as `pcm`, a WAV was
     unwrapped. `request_id` and `session_id` are the server's; the `external_` ones echo yours. Each is "" when
     not given. `content_expiry` answers `expire_content`: `applied`, `not-entitled` or `unavailable`, None when
     the server says nothing.

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from smallest_proto.error_shapes import find_header
+from smallest_proto.error_shapes import Headers, find_header
 from smallest_proto.errors import ConnectionLost, ServerError
 from smallest_proto.events import Event, UnknownMessage
 from smallest_proto.exchange import HttpExchange, RequestFailed
 from smallest_proto.lightning.events import AudioChunk
 from smallest_proto.lightning.http_events import complete
+from smallest_proto.lightning.http_sniff import is_document
 from smallest_proto.lightning.options import LightningOptions
 from smallest_proto.lightning.sse_decode import parse
 from smallest_proto.limits import Limits
@@ -22,9 +23,9 @@ class SpeechEventsExchange(HttpExchange):
     """Reads the response to a `speech_stream_request`; the options are the same. See `HttpExchange`.
 
     It yields `AudioChunk` of whole samples, then `SpeechComplete` as soon as the server says that it is done,
-    or `RequestFailed`: an error in an event, audio that is not base64, an event beyond
-    `Limits.max_message_bytes`, or a body that ends without being done (ConnectionLost). An event that means
-    nothing is an `UnknownMessage`, and nothing has to be done.
+    or `RequestFailed`: an error in an event, or in a response that calls itself JSON or a page; audio that is
+    not base64; an event beyond `Limits.max_message_bytes`; or a body that ends without being done
+    (ConnectionLost). An event that means nothing is an `UnknownMessage`, and nothing has to be done.
     """
 
     def __init__(self, options: LightningOptions = LightningOptions(), *, limits: Limits = Limits()) -> None:
@@ -36,6 +37,9 @@ class SpeechEventsExchange(HttpExchange):
         """The first byte of a sample that an event has cut; the events of one body join without a gap."""
         self._rate = options.sample_rate
         self._size = 0
+
+    def _answers(self, headers: Headers) -> bool:
+        return not is_document(headers)
 
     def _read(self, data: bytes) -> Event | None:
         return self._hear(self._decoder.feed(data))

@@ -7,13 +7,13 @@ from typing import ClassVar
 
 import h11
 
-from smallest_proto.errors import LocalProtocolError
+from smallest_proto.errors import LocalProtocolError, RemoteProtocolError
 from smallest_proto.http_request import HttpRequest
 from smallest_proto.limits import Limits
 from smallest_proto.wire.detail import Detail
 from smallest_proto.wire.http_base import HttpEnd, Perform
 from smallest_proto.wire.http_events import ExchangeEnded, ExchangeFailed, ResponseStarted
-from smallest_proto.wire.http_head import HeaderPairs, HttpEvent, pairs, sendable
+from smallest_proto.wire.http_head import HeaderPairs, HttpEvent, content_coding, pairs, sendable
 from smallest_proto.wire.http_states import CLIENT, Action, Input, State
 from smallest_proto.wire.redaction import Redactor
 from smallest_proto.wire.refusal import read_refusal
@@ -70,9 +70,12 @@ class HttpWire(HttpEnd):
         self._step(given, Detail(data=head))
         self._out.append(request.body)
 
-    def receive_eof(self, now: float) -> None:
-        """The server sends no more bytes, or the socket failed. Some bodies end so."""
-        if self.state in _IN_BODY and self._reader.end():
+    def receive_eof(self, now: float, *, clean: bool = True) -> None:
+        """The server sends no more bytes. Some bodies end so, but not when it is not `clean`.
+
+        A socket that failed and TLS that ended without its close_notify are not: RFC 9112 sections 8 and 9.8.
+        """
+        if clean and self.state in _IN_BODY and self._reader.end():
             self._finish(reusable=False)
         super().receive_eof(now)
 
@@ -89,6 +92,10 @@ class HttpWire(HttpEnd):
         headers = pairs(head.headers)
         if self._is_sound(headers, head.http_version):
             self._status, self._headers = head.status_code, headers
+            if self._status < 300 and (coding := content_coding(headers)):
+                text = f"the answer is compressed with {coding!r}, and only 'identity' is read here"
+                self._step(Input.FAULT, Detail(error=RemoteProtocolError(text, status=self._status)))
+                return
             event = ResponseStarted(status=self._status, headers=self._redactor.headers(headers))
             self._step(Input.RESPONSE if self._status < 300 else Input.REFUSAL, Detail(event=event))
 
@@ -130,6 +137,8 @@ HttpWire._actions = {
 def _write(http: h11.Connection, request: HttpRequest, *, streaming: bool) -> bytes:
     """The head. A whole body needs no framing: h11 is only told of it."""
     headers = [("Host", request.host_header), *sendable(request.headers)]
+    if not any(name.lower() == "accept-encoding" for name, _ in headers):  # else any is welcome: RFC 9110
+        headers.append(("Accept-Encoding", "identity"))
     if streaming:
         headers.append(("Transfer-Encoding", "chunked"))
     elif request.body or request.method in ("PATCH", "POST", "PUT"):

@@ -67,6 +67,11 @@ def tokens(headers: HeaderPairs, name: str) -> list[str]:
     return [word.strip() for word in words if word.strip()]
 
 
+def content_coding(headers: HeaderPairs) -> str:
+    """How the body is compressed, "" when it is not: RFC 9110 section 8.4."""
+    return ", ".join(word for word in tokens(headers, "content-encoding") if word.lower() != "identity")
+
+
 def has_token(headers: HeaderPairs, name: str, token: str) -> bool:
     """Whether one of the words is `token`, in any case."""
     return token in (word.lower() for word in tokens(headers, name))

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from smallest_proto.error_shapes import decode_body, server_error
 from smallest_proto.errors import ServerError
-from smallest_proto.wire.http_head import HeaderPairs
+from smallest_proto.wire.http_head import HeaderPairs, content_coding
 from smallest_proto.wire.redaction import Redactor
 
 
@@ -33,6 +33,8 @@ def read_refusal(
     """
     clean, spare = redactor.text, redactor.longest
     headers = redactor.headers(headers)
+    if content_coding(headers):
+        body = b""  # nothing that could be read
     goes_on = len(body) >= keep + spare
     body = redactor.body(body[: keep + spare])
     if goes_on:  # the last bytes may begin a token whose end is missing; masks before them moved them up

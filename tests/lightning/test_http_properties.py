@@ -26,13 +26,16 @@ from smallest_proto.lightning import (
     audio_event,
     done_event,
 )
+from smallest_proto.lightning.events import INVALID_AUDIO
 from smallest_proto.lightning.http_request import OUTPUT_FORMATS
 from smallest_proto.lightning.http_server import Framing
 from smallest_proto.lightning.http_sniff import sniff
 from smallest_proto.limits import Limits
 from smallest_proto.wav import wav_file
 
-PCM = st.binary(max_size=60)
+OTHER_FILES = (b"fLaC", b"OggS", b"\x1f\x8b\x08", b"\x1a\x45\xdf\xa3")
+TEXTS = (b"{" + b" " * 70, b"<html>" + b"a" * 70, b'{"error":"no"}', b"<p>no</p>\n")
+PCM = st.binary(max_size=60).filter(lambda data: not data.startswith((*OTHER_FILES, b"{", b"<")))
 CUTS = st.lists(st.integers(1, 25), min_size=1, max_size=6)
 FRAMINGS = st.sampled_from(["current", "older", "nested"])
 
@@ -76,6 +79,22 @@ def test_pcm_is_the_same_however_it_is_cut(pcm: bytes, cuts: list[int], wrapped:
     assert isinstance(last, SpeechComplete)
     assert (last.size, last.seconds) == (len(whole), len(whole) / 48000)
     assert last.container == ("wav" if wrapped else "raw" if pcm else None)
+
+
+@given(PCM, CUTS, st.sampled_from(OTHER_FILES))
+def test_another_file_is_none_however_it_is_cut(rest: bytes, cuts: list[int], magic: bytes) -> None:
+    (last,) = events_of(SpeechExchange(), magic + rest, cuts)
+    assert isinstance(last, RequestFailed)
+    assert last.error.code == INVALID_AUDIO
+
+
+@given(CUTS, st.sampled_from(TEXTS), st.sampled_from(OUTPUT_FORMATS))
+def test_text_is_no_audio_however_it_is_cut(
+    cuts: list[int], body: bytes, output_format: OutputFormat
+) -> None:
+    (last,) = events_of(SpeechExchange(output_format=output_format), body, cuts)
+    assert isinstance(last, RequestFailed)
+    assert last.error.code == INVALID_AUDIO
 
 
 @given(PCM, CUTS, st.sampled_from(OUTPUT_FORMATS[1:]))

@@ -162,6 +162,39 @@ async def collect(speech: SpeechStream, into: list[Event]) -> None:
         into.append(event)
 
 
+@EVERY_NET
+@pytest.mark.parametrize("end", ["close", "cut", "reset"])
+def test_a_body_that_the_connection_ends_is_whole_only_if_that_was_meant(net: Net, end: str) -> None:
+    heard = threading.Event()
+    sound = bytes(range(100)) * 2
+
+    async def behave(peer: Peer) -> None:
+        await read_whole_request(peer)
+        peer.send(b"HTTP/1.1 200 OK\r\n\r\n" + sound)
+        await until_there(heard.is_set)
+        if end == "cut":
+            peer.writer.transport.abort()  # of TLS, without its goodbye
+        elif end == "reset":
+            peer.reset()
+
+    async def main() -> list[Event]:
+        events: list[Event] = []
+        async with net.on.synthesize("Hi", **net.to(url)) as speech:
+            events.append(await anext(speech))
+            heard.set()
+            await collect(speech, events)
+        return events
+
+    with net.raw(behave) as url:
+        if end == "close" or (end, net.carrier) == ("cut", "tcp"):
+            *audio, last = net.run(main, within=10)
+            assert pcm_of(audio) == sound
+            assert isinstance(last, SpeechComplete)
+        else:
+            with pytest.raises(ConnectionLost):
+                net.run(main, within=10)
+
+
 def chunk(data: bytes) -> bytes:
     return f"{len(data):x}\r\n".encode() + data + b"\r\n"
 

@@ -51,6 +51,11 @@ def test_json_errors() -> None:
     assert (error.status, error.retry_after, error.request_id, error.retryable) == (429, 1.0, "R", True)
 
 
+def test_a_compressed_body_says_nothing() -> None:
+    error = refusal(no(503, b"\x1f\x8b\x08 rubbish", b"Content-Encoding: gzip\r\nRetry-After: 3\r\n"))
+    assert (error.status, error.message, error.retry_after) == (503, "", 3.0)
+
+
 def test_a_validation_list() -> None:
     body = b'{"error":[{"code":"custom","path":["voice_id"],"message":"Invalid Voice ID"}]}'
     error = refusal(b"HTTP/1.1 400 x\r\n" + TE + chunked(body[:10], body[10:]))

@@ -33,14 +33,22 @@ def written(made: HttpRequest, *, streaming: bool = False) -> bytes:
 def test_a_post() -> None:
     assert written(request(body=b"body")) == (
         b"POST /x?a=1 HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nAuthorization: Bearer " + KEY.encode() + b"\r\n"
-        b"Content-Length: 4\r\n\r\nbody"
+        b"Accept-Encoding: identity\r\nContent-Length: 4\r\n\r\nbody"
     )
 
 
 def test_a_get_has_no_length_and_an_empty_post_has() -> None:
-    assert written(request("GET", headers=())) == b"GET /x?a=1 HTTP/1.1\r\nHost: 127.0.0.1:8080\r\n\r\n"
+    assert written(request("GET", headers=())) == (
+        b"GET /x?a=1 HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nAccept-Encoding: identity\r\n\r\n"
+    )
     assert b"Content-Length: 0\r\n\r\n" in written(request("POST"))
     assert b"Content-Length: 2\r\n\r\nhi" in written(request("DELETE", b"hi"))
+
+
+def test_another_accept_encoding_goes_before_ours() -> None:
+    head = written(request("GET", headers=(("accept-ENCODING", "br"),))).lower()
+    assert head.count(b"accept-encoding") == 1
+    assert b"accept-encoding: br\r\n" in head
 
 
 def test_a_streamed_body() -> None:

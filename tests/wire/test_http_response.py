@@ -77,6 +77,32 @@ def test_a_body_that_ends_with_the_stream(version: bytes) -> None:
     assert wire.finished
 
 
+def test_a_body_that_the_stream_ends_is_not_whole_when_the_stream_broke_off() -> None:
+    wire = started()
+    feed(wire, b"HTTP/1.1 200 OK\r\n\r\nhello")
+    wire.receive_eof(0.0, clean=False)
+    *_, body, last = events(wire)
+    assert body == BodyReceived(data=b"hello")
+    assert isinstance(last, ExchangeFailed)
+    assert isinstance(last.error, ConnectionLost)
+    assert wire.finished
+
+
+@pytest.mark.parametrize("coding", [b"gzip", b"Identity, br", b"gzip\r\nContent-Encoding: br"])
+def test_a_compressed_body_is_refused_by_its_name(coding: bytes) -> None:
+    (last,) = answered(b"HTTP/1.1 200 OK\r\nContent-Encoding: " + coding + b"\r\nContent-Length: 1\r\n\r\nx")
+    assert isinstance(last, ExchangeFailed)
+    assert isinstance(last.error, RemoteProtocolError)
+    name = coding.decode().replace("\r\nContent-Encoding:", ",").replace("Identity, ", "")
+    assert str(last.error) == f"the answer is compressed with {name!r}, and only 'identity' is read here"
+    assert last.error.status == 200
+
+
+def test_a_body_said_not_to_be_compressed() -> None:
+    found = answered(b"HTTP/1.1 200 OK\r\nContent-Encoding: IDENTITY\r\nContent-Length: 5\r\n\r\nhello")
+    assert body_of(found) == b"hello"
+
+
 def test_no_body() -> None:
     assert answered(b"HTTP/1.1 204 No Content\r\n\r\n") == [
         ResponseStarted(status=204),

@@ -34,6 +34,7 @@ class AsyncioStream(asyncio.BufferedProtocol):
     """A `Stream`. Also serves accepted connections: give it to `loop.create_server` as the protocol."""
 
     __slots__ = (
+        "_broken",
         "_ended",
         "_loop",
         "_lost",
@@ -51,6 +52,7 @@ class AsyncioStream(asyncio.BufferedProtocol):
         self._unread: list[bytes] = []
         self._unread_size = 0
         self._ended = False
+        self._broken = False
         self._reading_paused = False
         self._writing_paused = False
         self._lost = False
@@ -82,6 +84,7 @@ class AsyncioStream(asyncio.BufferedProtocol):
         """Asyncio's call: the connection is gone, well or badly."""
         if exc is not None:  # a write failed, perhaps: what the peer said before it left may not be read yet
             self._unread += _left_in(self._transport)
+            self._broken = not self._ended
         self._ended = self._lost = True
         self._waiters.wake()
         self._waiters.close()
@@ -106,6 +109,11 @@ class AsyncioStream(asyncio.BufferedProtocol):
         if self._unread or self._ended or self._transport is None:
             return True
         return has_come(self._transport.get_extra_info("socket").fileno())
+
+    @property
+    def broken(self) -> bool:
+        """See `Stream.broken`."""
+        return self._broken
 
     async def read(self, deadline: float | None) -> bytes | None:
         """See `Stream.read`."""

@@ -34,6 +34,11 @@ class Stream(Protocol):
         """Whether bytes have come, or the end: asked of the system, as the loop may not have been told yet."""
         ...
 
+    @property
+    def broken(self) -> bool:
+        """Whether the end that `read` told was none that the peer meant: a reset, or TLS without its goodbye."""
+        ...
+
     async def read(self, deadline: float | None) -> bytes | None:
         """Bytes as they come, b"" at the end of the stream however it ended, None once the deadline has passed.
 

@@ -151,8 +151,15 @@ class Link:
         self._failed = False
         while rest := await self._stream.read(AT_ONCE):
             self.wire.receive_data(rest, self.backend.now())
-        self.wire.receive_eof(self.backend.now())
+        self._hear_the_end()
         self._stream.wake()
+
+    def _hear_the_end(self) -> None:
+        now = self.backend.now()
+        if isinstance(self.wire, HttpWire):  # of no WebSocket is the end of the stream the end of a message
+            self.wire.receive_eof(now, clean=not self._stream.broken)
+        else:
+            self.wire.receive_eof(now)
 
     async def next_event(self) -> Event | None:
         """The next event, waiting for it; None when there will be no more.
@@ -183,7 +190,7 @@ class Link:
             if data:
                 self.wire.receive_data(data, self.backend.now())
             else:
-                self.wire.receive_eof(self.backend.now())
+                self._hear_the_end()
         self.wire.handle_timeout(self.backend.now())
         await self.flush(self.wire.next_deadline())
         while isinstance(self.wire, BaseWire) and self.wire.awaits_pong and not self.wire.finished:
@@ -218,7 +225,7 @@ class Link:
         if data:
             self.wire.receive_data(data, now)
         elif data is not None:
-            self.wire.receive_eof(now)
+            self._hear_the_end()
         if deadline is not None and deadline <= now:  # a peer that never stops sending must not hold it up
             self.wire.handle_timeout(now)
         answer = self.wire.data_to_send()

@@ -59,13 +59,14 @@ async def start_tls(
 class TlsStream:
     """A `Stream` inside another; made by `start_tls`."""
 
-    __slots__ = ("_closing", "_ended", "_incoming", "_outgoing", "_stream", "_tls", "_wakes")
+    __slots__ = ("_closing", "_ended", "_goodbye", "_incoming", "_outgoing", "_stream", "_tls", "_wakes")
 
     def __init__(self, stream: Stream, context: SSLContext, host: str) -> None:
         self._stream = stream
         self._incoming, self._outgoing = MemoryBIO(), MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
         self._ended = False
+        self._goodbye = False
         self._closing = False
         self._wakes = 0
 
@@ -98,6 +99,11 @@ class TlsStream:
         """See `Stream.readable`. What has come may hold nothing for the caller."""
         return self._ended or self._incoming.pending > 0 or self._stream.readable
 
+    @property
+    def broken(self) -> bool:
+        """See `Stream.broken`."""
+        return not self._goodbye
+
     async def read(self, deadline: float | None) -> bytes | None:
         """See `Stream.read`."""
         wakes = self._wakes
@@ -116,7 +122,7 @@ class TlsStream:
         try:
             while piece := self._tls.read(READ_SIZE):
                 plain += piece
-            self._ended = True
+            self._ended = self._goodbye = True
         except SSLWantReadError:
             pass
         except SSLError:  # closed by the peer, or damaged: nothing sound can follow

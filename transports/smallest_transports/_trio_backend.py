@@ -46,7 +46,17 @@ class TrioStream:
     reader and one writer only.
     """
 
-    __slots__ = ("_ended", "_in_a_row", "_lost", "_readers", "_reading", "_socket", "_unwritten", "_writing")
+    __slots__ = (
+        "_broken",
+        "_ended",
+        "_in_a_row",
+        "_lost",
+        "_readers",
+        "_reading",
+        "_socket",
+        "_unwritten",
+        "_writing",
+    )
 
     def __init__(self, sock: socket.socket) -> None:
         sock.setblocking(False)
@@ -56,6 +66,7 @@ class TrioStream:
         self._reading = trio.Lock()
         self._readers: set[trio.CancelScope] = set()
         self._ended = False
+        self._broken = False
         self._lost = False
         self._in_a_row = 0
 
@@ -68,6 +79,11 @@ class TrioStream:
     def readable(self) -> bool:
         """See `Stream.readable`."""
         return self._ended or has_come(self._socket.fileno())
+
+    @property
+    def broken(self) -> bool:
+        """See `Stream.broken`."""
+        return self._broken
 
     async def read(self, deadline: float | None) -> bytes | None:
         """See `Stream.read`."""
@@ -101,6 +117,7 @@ class TrioStream:
             return None
         except OSError:
             data = b""
+            self._broken = True
         self._ended = not data
         return data
 

@@ -9,16 +9,14 @@ from contextlib import contextmanager
 import h11
 
 from smallest_proto.errors import ConnectFailed, ConnectionLost, DeadlineExceeded
+from smallest_proto.wire.http_head import HeadReader, HeadTooLongError
 from smallest_transports._backend import Backend, Stream
 from smallest_transports._connect_errors import cannot_connect
 from smallest_transports._proxy import Proxy, check_target
 from smallest_transports._tls import default_context, start_tls
 
 MAX_HEAD = 16 * 1024
-"""Bytes of a proxy's answer; a longer one is refused."""
-
-MAX_INTERIM = 10
-"""Answers of the 1xx kind before the one that counts; what sends more means to go on."""
+"""Bytes of a proxy's answer, and of the ones of the 1xx kind before it; a longer one is refused."""
 
 
 async def connect_through(
@@ -69,30 +67,28 @@ async def _ask(
     backend: Backend, stream: Stream, proxy: Proxy, host: str, port: int, deadline: float | None
 ) -> bytes | ConnectFailed:
     """Ask with CONNECT (RFC 9110, 9.3.6). Returns what the target has said already, or why there is no tunnel."""
-    conn = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD)
+    conn = h11.Connection(h11.CLIENT)
+    head = HeadReader(conn, MAX_HEAD)
     await stream.write(_request(conn, proxy, host, port), deadline)
-    interim = 0
-    try:
-        while not isinstance(event := conn.next_event(), h11.Response):
-            if isinstance(event, h11.InformationalResponse):
-                interim += 1
-            if interim > MAX_INTERIM or event is h11.PAUSED:
-                return proxy.failed("does not answer as an HTTP proxy does")
-            if event is h11.NEED_DATA:
-                data = await stream.read(deadline)
-                if data == b"":
-                    return proxy.failed("hung up")
-                if data is not None:
-                    conn.receive_data(data)
-                elif deadline is not None and backend.now() >= deadline:
-                    raise DeadlineExceeded(
-                        f"the proxy {proxy.host} port {proxy.port} did not answer in time", code="connect"
-                    )
-    except h11.RemoteProtocolError:
-        return proxy.failed("does not answer as an HTTP proxy does")
-    if 200 <= event.status_code < 300:
-        return bytes(conn.trailing_data[0])
-    return _refusal(proxy, event.status_code)
+    rest = b""
+    while True:
+        try:
+            event, rest = head.receive(rest)
+        except (h11.RemoteProtocolError, HeadTooLongError):
+            return proxy.failed("does not answer as an HTTP proxy does")
+        if isinstance(event, h11.Response):
+            return rest if 200 <= event.status_code < 300 else _refusal(proxy, event.status_code)
+        if rest:
+            continue
+        data = await stream.read(deadline)
+        if data == b"":
+            return proxy.failed("hung up")
+        if data is not None:
+            rest = data
+        elif deadline is not None and backend.now() >= deadline:
+            raise DeadlineExceeded(
+                f"the proxy {proxy.host} port {proxy.port} did not answer in time", code="connect"
+            )
 
 
 def _request(conn: h11.Connection, proxy: Proxy, host: str, port: int) -> bytes:
@@ -127,6 +123,10 @@ class _Ahead:
     @property
     def readable(self) -> bool:
         return bool(self._data) or self._stream.readable
+
+    @property
+    def broken(self) -> bool:
+        return self._stream.broken
 
     async def read(self, deadline: float | None) -> bytes | None:
         if not self._data:

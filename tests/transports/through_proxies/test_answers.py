@@ -55,6 +55,10 @@ RUBBISH: dict[str, tuple[str, Callable[[Peer], Awaitable[None]]]] = {
     "HTTP without a number": ("http", saying(b"HTTP/1.1 SECRET WORDS\r\n\r\n")),
     "a request": ("http", saying(b"CONNECT x:1 HTTP/1.1\r\nHost: x\r\n\r\n")),
     "headers without end": ("http", saying(b"HTTP/1.1 200 OK\r\nX: " + b"a" * 65536, endless=True)),
+    "a header too long, all at once": (
+        "http",
+        saying(b"HTTP/1.1 200 OK\r\nX: " + b"a" * MAX_HEAD + b"\r\n\r\n"),
+    ),
     "header lines without end": ("http", saying(b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 9000, endless=True)),
     "interim answers without end": ("http", saying(b"HTTP/1.1 100 Continue\r\n\r\n" * 99, endless=True)),
     "an upgrade": ("http", saying(b"HTTP/1.1 101 Switching\r\nUpgrade: x\r\n\r\n")),
@@ -96,8 +100,10 @@ def test_a_proxy_that_is_none(net: Net, scheme: str, behave: Callable[[Peer], Aw
 
 
 @TWO_LOOPS
-def test_the_longest_answer(net: Net) -> None:
-    fits = b"HTTP/1.1 403 No\r\nX: " + b"a" * (MAX_HEAD // 2) + b"\r\n\r\n"
+@pytest.mark.parametrize("before", [b"HTTP/1.1 100 x\r\nX: " + b"a" * 8192, b"HTTP/1.1 100 x\r\n\r\n" * 500])
+def test_a_long_answer(net: Net, before: bytes) -> None:
+    fits = before.removesuffix(b"\r\n\r\n") + b"\r\n\r\nHTTP/1.1 403 No\r\n\r\n"
+    assert MAX_HEAD // 2 < len(fits) < MAX_HEAD
     with hosted(raw_server(saying(fits))) as url:
         assert net.run(lambda: failure(net, url)).status == 403
 
