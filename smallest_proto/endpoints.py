@@ -33,16 +33,16 @@ class ApiKey:
     def __init__(self, value: str) -> None:
         if not isinstance(value, str):
             raise ValueError(f"api_key is of type {type(value).__name__}: expected a str")
-        if not value.strip():
+        self._value = value.strip()
+        del value  # a traceback may show what is in reach
+        if not self._value:
             raise ValueError(
                 f"api_key is empty: expected the key itself, or {API_KEY_VARIABLE} in the environment"
             )
-        value = value.strip()
-        if not re.fullmatch(r"[\x21-\x7e]+", value):
+        if not re.fullmatch(r"[\x21-\x7e]+", self._value):
             raise ValueError(
                 "api_key holds a character that cannot stand in a header: expected printable ASCII"
             )
-        self._value = value
 
     def reveal(self) -> str:
         """The key itself, for the one place that writes it to the wire."""
@@ -80,8 +80,8 @@ class Destination:
 
     @property
     def host_header(self) -> str:
-        """The Host header: with the port unless it is the scheme's own, and brackets round IPv6."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
+        """The Host header: with the port unless it is the scheme's own, and brackets round IPv6, without its zone."""
+        host = f"[{self.host.partition('%')[0]}]" if ":" in self.host else self.host
         return host if self.port == (443 if self.secure else 80) else f"{host}:{self.port}"
 
     def _describe(self, scheme: str) -> str:
@@ -166,7 +166,8 @@ def split_base_url(base_url: str) -> tuple[str, int, bool, str]:
     if parts.scheme not in ("http", "https", "ws", "wss") or not parts.hostname or port == 0:
         raise ValueError(f"base_url={base_url!r}: {accepted}")
     secure = parts.scheme in ("https", "wss")
-    return parts.hostname, port or (443 if secure else 80), secure, parts.path.rstrip("/")
+    host = parts.hostname.replace("%25", "%")  # the zone of an IPv6 address: RFC 6874
+    return host, port or (443 if secure else 80), secure, parts.path.rstrip("/")
 
 
 def check_header(name: str, value: str) -> None:

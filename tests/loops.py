@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache, partial
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import anyio
 import pytest
@@ -30,7 +30,7 @@ from smallest_transports import anyio as on_anyio
 from smallest_transports import asyncio as on_asyncio
 from smallest_transports import trio as on_trio
 from smallest_transports._backend import Backend, Stream
-from smallest_transports._connect import open_stream, settings
+from smallest_transports._connect import ConnectOptions, open_stream, settings
 from smallest_transports._functions import Functions
 from smallest_transports.loopback import serve
 from smallest_transports.loopback.server import LoopbackServer
@@ -133,7 +133,7 @@ class Net:
     async def stream_to(self, url: str) -> Stream:
         """A bare stream to a server made here."""
         where = pulse_request(PulseOptions(), api_key=None, base_url=url)
-        return await open_stream(self.backend, where, settings(**self.to(url)))
+        return await open_stream(self.backend, where, settings(cast(ConnectOptions, self.to(url))))
 
     @contextmanager
     def raw(self, behave: Callable[[Peer], Awaitable[None]]) -> Iterator[str]:

@@ -34,11 +34,16 @@ def request(base_url: str = BASE_URL, path: str = "/p", query: Any = (), **kwarg
         ("https://h:80", "wss://h:80/p"),
         ("http://[::1]:7100/v1", "ws://[::1]:7100/v1/p"),
         ("wss://[::1]", "wss://[::1]/p"),
+        ("http://[fe80::1%25eth0]:7100", "ws://[fe80::1]:7100/p"),  # no server's business
     ],
 )
 def test_bases(base_url: str, url: str) -> None:
     made = request(base_url)
     assert f"{'wss' if made.secure else 'ws'}://{made.host_header}{made.target}" == url
+
+
+def test_the_zone_of_an_address_is_kept_for_the_socket() -> None:
+    assert request("http://[fe80::1%25eth0]:7100").host == "fe80::1%eth0"
 
 
 NO_BASES = (

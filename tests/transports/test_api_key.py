@@ -1,15 +1,13 @@
 """Where the key comes from, and that it goes nowhere but into the request."""
 
-import io
 import logging
 import pickle
-import traceback
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
 import pytest
 
-from canary import CANARY
+from canary import CANARY, told
 from faults import FAULTS
 from loops import EVERY_LOOP, EVERY_NET, Net
 from smallest_proto.endpoints import API_KEY_VARIABLE
@@ -89,18 +87,42 @@ def test_the_argument_goes_before_the_environment(net: Net, monkeypatch: pytest.
 
 def test_settings_do_not_show_it() -> None:
     given = settings(
-        api_key=CANARY,
-        base_url=None,
-        headers={"X-Mine": CANARY},
-        ssl_context=None,
-        connect_timeout=None,
-        limits=None,
+        {
+            "api_key": CANARY,
+            "base_url": None,
+            "headers": {"X-Mine": CANARY},
+            "ssl_context": None,
+            "connect_timeout": None,
+            "limits": None,
+        }
     )
     assert CANARY not in repr(given) + str(given) + f"{given}" + repr(
         attributes(connect_pulse(api_key=CANARY, resume=False))
     )
     with pytest.raises(TypeError):
         pickle.dumps(given)
+
+
+@CONNECTORS
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"base_url": "api.smallest.ai"},
+        {"base_url": "https://h", "headers": {"two words": "x"}},
+        {"headers": 7},
+        {"connect_timeout": -1},
+        {"limits": "few"},
+        {"proxy": "nonsense://p"},
+        {"api_key": f"{CANARY}é"},
+        {"no_such_option": 1},
+    ],
+    ids=lambda bad: next(reversed(bad)),
+)
+def test_a_refused_argument_does_not_show_it(connect: Callable[..., object], bad: dict[str, object]) -> None:
+    with pytest.raises((ValueError, TypeError)) as caught:
+        connect(**{"api_key": CANARY, **bad})
+    for text in told(caught.value):
+        assert CANARY not in text
 
 
 def echo_in_refusal(peer: Peer) -> tuple[bytes, dict[str, str]]:
@@ -168,14 +190,8 @@ def does_not_show_the_key(
     caplog.set_level(logging.DEBUG)
     with net.raw(behave) as url, pytest.raises(ProtocolError) as caught:
         net.run(lambda: client(net, url), within=30)
-    text = io.StringIO()
-    chained: BaseException | None = caught.value
-    while chained is not None:  # causes that are suppressed are there all the same
-        text.write(f"{chained} {chained!r} {chained.args} ")
-        text.write("".join(traceback.format_exception(chained)))
-        chained = chained.__cause__ or chained.__context__
-    text.write(caplog.text + repr([record.__dict__ for record in caplog.records]))
-    assert CANARY not in text.getvalue()
+    for text in (*told(caught.value), caplog.text, repr([record.__dict__ for record in caplog.records])):
+        assert CANARY not in text
     assert CANARY.encode() not in pickle.dumps(caught.value)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from ssl import SSLContext
-from typing import TypedDict, Unpack
+from typing import TypedDict
 
 import msgspec
 
@@ -23,7 +23,7 @@ from smallest_proto.events import ConnectionClosed
 from smallest_proto.limits import Limits
 from smallest_proto.message_layer import MessageLayer
 from smallest_proto.wire import HandshakeCompleted, Mask, WebSocketWire
-from smallest_transports._backend import Backend, Stream
+from smallest_transports._backend import AT_ONCE, Backend, Stream
 from smallest_transports._link import Link
 from smallest_transports._proxy import Proxy, find_proxy
 from smallest_transports._tls import default_context, start_tls
@@ -79,8 +79,15 @@ _LIMITS = Limits()
 _NO_HEADERS: Mapping[str, str] = {}
 
 
-def settings(**given: Unpack[ConnectOptions]) -> ConnectSettings:
-    """Check and fill in what the user gave. Raises ValueError naming the field, or the missing key's variable."""
+def settings(given: ConnectOptions) -> ConnectSettings:
+    """Check and fill in what the user gave. Raises ValueError naming the field, or the missing key's variable.
+
+    The key and the proxy are taken out of `given`: whoever awaits with it in his frame shows them in no traceback.
+    """
+    key = None if given.get("api_key") is None else ApiKey(given.pop("api_key") or "")
+    base_url = given.get("base_url")
+    base_url = BASE_URL if base_url is None else base_url
+    proxy = find_proxy(given.pop("proxy", None), *split_base_url(base_url)[:3])
     if unknown := given.keys() - ConnectOptions.__annotations__.keys():
         raise TypeError(
             f"unknown: {', '.join(sorted(unknown))}; expected {', '.join(ConnectOptions.__annotations__)}"
@@ -90,15 +97,13 @@ def settings(**given: Unpack[ConnectOptions]) -> ConnectSettings:
             raise checks.refuse(name, value, f"{article} {kind.__name__}, or None")
     if (timeout := given.get("connect_timeout")) is not None:
         checks.positive("connect_timeout", timeout)
-    base_url = given.get("base_url")
-    base_url = BASE_URL if base_url is None else base_url
     return ConnectSettings(
-        api_key=find_key(given.get("api_key"), base_url),
+        api_key=key or find_key(None, base_url),
         base_url=base_url,
         headers=dict(headers) if (headers := given.get("headers")) else _NO_HEADERS,
         ssl_context=given.get("ssl_context"),
         connect_timeout=given.get("connect_timeout", 10.0),
-        proxy=find_proxy(given.get("proxy"), *split_base_url(base_url)[:3]),
+        proxy=proxy,
         limits=given.get("limits") or _LIMITS,
     )
 
@@ -155,7 +160,7 @@ async def open_link(
     link = Link(backend, stream, wire)
     try:
         wire.connect(backend.now())
-        await link.flush()
+        await link.flush(AT_ONCE)  # the rest while the answer is awaited, under its deadline
         event = await link.next_event()
         if isinstance(event, HandshakeCompleted):
             return link

@@ -48,13 +48,13 @@ class Functions:
         It outlives its connections: see `PulseStream` for `resume`. Raises ValueError for a missing key, or a
         base URL or header that cannot be sent.
         """
-        return PulseStream(self._backend, options, settings(**connect), resume, self._opener)
+        return PulseStream(self._backend, options, settings(connect), resume, self._opener)
 
     def connect_lightning(
         self, options: LightningOptions = LightningOptions(), **connect: Unpack[ConnectOptions]
     ) -> LightningStream:
         """A Lightning connection to use with `async with`; otherwise as `connect_pulse`."""
-        return LightningStream(self._backend, options, settings(**connect), self._opener, self._base64)
+        return LightningStream(self._backend, options, settings(connect), self._opener, self._base64)
 
     def lightning_pool(
         self,
@@ -72,7 +72,7 @@ class Functions:
         return LightningPool(
             self._backend,
             options,
-            settings(**connect),
+            settings(connect),
             max_connections,
             resume,
             self._opener,
@@ -106,7 +106,7 @@ class Functions:
         ValueError as `connect_pulse` and `batch_request` do; ServerError for a refusal, and ConnectFailed,
         ConnectionLost, DeadlineExceeded or RemoteProtocolError.
         """
-        return await _http.transcribe(self._backend, source, options, settings(**connect))
+        return await _http.transcribe(self._backend, source, options, settings(connect))
 
     def synthesize(
         self,
@@ -124,8 +124,8 @@ class Functions:
 
         Raises ValueError as `connect_pulse` and `speech_request` do, and for any other format over "sse".
         """
-        return SpeechStream(self._backend, text, options, output_format, via, settings(**connect))
+        return SpeechStream(self._backend, text, options, output_format, via, settings(connect))
 
     async def list_voices(self, **connect: Unpack[ConnectOptions]) -> tuple[Voice, ...]:
         """The catalogue of voices. Raises as `transcribe` does."""
-        return await _http.list_voices(self._backend, settings(**connect))
+        return await _http.list_voices(self._backend, settings(connect))

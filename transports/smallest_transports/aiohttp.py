@@ -19,7 +19,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from ssl import SSLContext
-from typing import TypedDict, Unpack
+from typing import TypedDict, Unpack, cast
 
 try:
     import aiohttp
@@ -41,7 +41,7 @@ from smallest_transports._aiohttp_errors import EXPECTED, rejected, why_not_conn
 from smallest_transports._aiohttp_link import AiohttpLink
 from smallest_transports._asyncio_backend import AsyncioBackend
 from smallest_transports._backend import Backend
-from smallest_transports._connect import ConnectSettings, settings
+from smallest_transports._connect import ConnectOptions, ConnectSettings, settings
 from smallest_transports._lightning import LightningStream, SpeechContext
 from smallest_transports._pool import LightningPool
 from smallest_transports._pooled_speech import PooledSpeech
@@ -118,7 +118,9 @@ def _settings(given: SessionOptions) -> ConnectSettings:
     if unknown := given.keys() - SessionOptions.__annotations__.keys():
         accepted = ", ".join(SessionOptions.__annotations__)
         raise TypeError(f"unknown: {', '.join(sorted(unknown))}; expected session, {accepted}")
-    return settings(**given, proxy="")  # the environment's are for the session to heed
+    return settings(
+        cast(ConnectOptions, {**given, "proxy": ""})
+    )  # the environment's are for the session to heed
 
 
 class _Opener:

@@ -111,7 +111,7 @@ async def speakers_are_strings(server: LoopbackServer) -> None:
 async def an_impossible_parameter(server: LoopbackServer) -> None:
     options = PulseOptions()
     asked = pulse_request(options, api_key=None, base_url=server.url)
-    given = settings(base_url=server.url, limits=PATIENT)
+    given = settings({"base_url": server.url, "limits": PATIENT})
     assert finals(await hear(server))
     request = UpgradeRequest(
         host=asked.host,

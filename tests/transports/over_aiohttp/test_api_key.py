@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import logging
 import pickle
-import traceback
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 
 import pytest
 
-from canary import CANARY
+from canary import CANARY, told
 from faults import FAULTS
 from smallest_proto.errors import ProtocolError
 from smallest_transports._session import Session
@@ -50,13 +48,6 @@ async def redirected(peer: Peer) -> None:
     await peer.refuse(307, Location=f"ftp://{CANARY}/")
 
 
-def our_locals(error: BaseException) -> Iterator[tuple[str, str]]:
-    """What tools that show the variables of a traceback would show of our frames."""
-    for entry, _ in traceback.walk_tb(error.__traceback__):
-        if (module := entry.f_globals["__name__"]).startswith("smallest_"):
-            yield module, repr({name: value for name, value in entry.f_locals.items() if name != "self"})
-
-
 SHOWS: list[Behave] = [
     refused_with_an_echo,
     closed_with_an_echo,
@@ -80,16 +71,8 @@ def test_no_failure_shows_the_key(
 
     with pytest.raises(ProtocolError) as caught:
         run(main(), within=30)
-    text = io.StringIO()
-    chained: BaseException | None = caught.value
-    while chained is not None:  # causes that are suppressed are there all the same
-        text.write(f"{chained} {chained!r} {chained.args} {vars(chained)}")
-        text.write("".join(traceback.format_exception(chained)))
-        for module, values in our_locals(chained):
-            text.write(f"{module} {values}")
-        chained = chained.__cause__ or chained.__context__
-    text.write(caplog.text + repr([record.__dict__ for record in caplog.records]))
-    assert CANARY not in text.getvalue()
+    for text in (*told(caught.value), caplog.text, repr([record.__dict__ for record in caplog.records])):
+        assert CANARY not in text
     assert CANARY.encode() not in pickle.dumps(caught.value)
 
 

@@ -1,8 +1,6 @@
 """The service behind a proxy, the proxy, and what a client makes of them."""
 
-import io
 import ssl
-import traceback
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -13,7 +11,7 @@ import anyio
 import pytest
 import trustme
 
-from canary import CANARY
+from canary import CANARY, told
 from loops import LOOPS, Net, contexts
 from proxies import SERVICE, Behaviour, ProxyServer, proxy_server
 from smallest_proto.errors import ConnectFailed, DeadlineExceeded
@@ -88,22 +86,9 @@ async def pulse(net: Net, **connect: Any) -> list[object]:
     return events
 
 
-def is_ours(path: str) -> bool:
-    """Not the test's own frames, nor those of the functions that are called with the secrets in the clear."""
-    return ("smallest_" in path or "python_socks" in path) and not path.endswith("_functions.py")
-
-
 def shown(error: BaseException, *more: object) -> str:
     """All that a log, a traceback or a report could show of an error, locals included."""
-    text = io.StringIO()
-    chained: BaseException | None = error
-    while chained is not None:
-        text.write(f"{chained} {chained!r} {chained.args} ")
-        report = traceback.TracebackException.from_exception(chained, capture_locals=True)
-        report.stack[:] = [frame for frame in report.stack if is_ours(frame.filename)]
-        text.write("".join(report.format(chain=False)))
-        chained = chained.__cause__ or chained.__context__
-    return text.getvalue() + "".join(map(repr, more))
+    return "".join((*told(error), *map(repr, more)))
 
 
 async def failure(net: Net, proxy: str, **connect: Any) -> ConnectFailed | DeadlineExceeded:

@@ -49,7 +49,7 @@ def test_what_cannot_be_a_proxy(url: str, name: str, monkeypatch: pytest.MonkeyP
         options["proxy"] = url
     monkeypatch.setenv(name, url)
     with pytest.raises(ValueError, match=f"^{name}.*{BAD[url]}") as caught:
-        settings(**options)
+        settings(options)
     assert url not in str(caught.value)
     assert "p-4n" not in str(caught.value)
     assert caught.value.__cause__ is None
@@ -58,7 +58,7 @@ def test_what_cannot_be_a_proxy(url: str, name: str, monkeypatch: pytest.MonkeyP
 
 def test_a_proxy_that_is_no_text() -> None:
     with pytest.raises(ValueError, match=r"^proxy is not the URL"):
-        settings(api_key=CANARY, proxy=7)  # type: ignore[arg-type]  # which is the point
+        settings({"api_key": CANARY, "proxy": 7})  # type: ignore[typeddict-item]  # which is the point
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_any_text_is_a_proxy_or_a_value_error(text: str, start: str) -> None:
 
 def test_credentials_do_not_show() -> None:
     proxy = parse_proxy(f"http://{CREDENTIALS}@p", "proxy")
-    given = settings(api_key=CANARY, proxy=f"http://{CREDENTIALS}@p")
+    given = settings({"api_key": CANARY, "proxy": f"http://{CREDENTIALS}@p"})
     assert proxy.credentials == (b"me", PASSWORD.encode())
     assert PASSWORD not in repr(proxy) + str(proxy) + f"{proxy}" + repr(given)
     with pytest.raises(TypeError):
@@ -103,9 +103,9 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_proxy, "find_spec", lambda name: None)
     for name in ("socks5", "socks5h"):
         with pytest.raises(ValueError, match=r"pip install 'smallest-proto\[proxy\]'") as caught:
-            settings(api_key=CANARY, proxy=f"{name}://{CREDENTIALS}@p")
+            settings({"api_key": CANARY, "proxy": f"{name}://{CREDENTIALS}@p"})
         assert PASSWORD not in str(caught.value)
-    settings(api_key=CANARY, proxy=f"http://{CREDENTIALS}@p")  # needs none
+    settings({"api_key": CANARY, "proxy": f"http://{CREDENTIALS}@p"})  # needs none
 
 
 def test_python_socks_is_loaded_only_for_socks() -> None:
