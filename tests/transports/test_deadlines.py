@@ -1,5 +1,6 @@
 """Deadlines of an open connection, on every loop and carrier: kept while the server floods, stalls or is silent."""
 
+import threading
 from collections.abc import Awaitable, Callable
 
 import anyio
@@ -12,7 +13,7 @@ from smallest_proto.lightning import LightningOptions
 from smallest_proto.limits import Limits
 from smallest_proto.pulse import PulseOptions, StreamEnded
 from smallest_transports.asyncio import LightningStream, PulseStream, TranscriptEvent
-from sockets import QUICK, TEXT, Peer, frame
+from sockets import QUICK, TEXT, Peer, frame, until
 
 
 async def open_until_gone(peer: Peer) -> None:
@@ -47,6 +48,27 @@ def test_a_silent_server_is_noticed_within_ping_interval_and_pong_deadline(net: 
 
     with net.raw(open_until_gone) as url:
         net.run(main, within=30)
+
+
+@EVERY_NET
+@pytest.mark.usefixtures("short_close")
+def test_the_upgrade_has_its_time_while_the_request_is_still_being_written(net: Net) -> None:
+    over = threading.Event()
+
+    async def deaf(peer: Peer) -> None:
+        peer.stop_reading()
+        await until(over.is_set)
+
+    async def main() -> None:
+        headers = {f"X-{number}": "a" * 100_000 for number in range(100)}  # more than sockets hold
+        given = net.to(url, headers=headers, limits=Limits(handshake_timeout=0.3))
+        with pytest.raises(DeadlineExceeded) as caught:
+            await net.on.connect_pulse(**given, resume=False).__aenter__()
+        assert caught.value.code == "handshake"
+        over.set()
+
+    with net.raw(deaf) as url:
+        net.run(main, within=10)
 
 
 def flood(data: bytes) -> Callable[[Peer], Awaitable[None]]:
