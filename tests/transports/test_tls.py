@@ -1,7 +1,11 @@
 """TLS on every loop: whom it trusts, how it fails, and that it never keeps a caller waiting."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import socket
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from ssl import CERT_REQUIRED, SSLContext, SSLError, TLSVersion
 
 import pytest
 
@@ -74,6 +78,68 @@ def test_the_server_is_told_whom_we_want(net: Net) -> None:
     assert asked == ["localhost"]
 
 
+@contextmanager
+def one_handshake(context: SSLContext) -> Iterator[tuple[str, list[str]]]:
+    """A server of one connection that stays until the client leaves; its URL, and why its handshake failed."""
+    failed: list[str] = []
+    listener = socket.create_server(("127.0.0.1", 0))
+    listener.settimeout(10)
+
+    def serve() -> None:
+        accepted, _ = listener.accept()
+        accepted.settimeout(10)
+        with context.wrap_socket(accepted, server_side=True, do_handshake_on_connect=False) as secured:
+            try:
+                secured.do_handshake()
+                secured.recv(1)
+            except SSLError as error:
+                failed.append(error.reason)
+            while socket.socket.recv(
+                secured, 65536
+            ):  # unread bytes would reset the connection, alert and all
+                pass
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        yield f"https://localhost:{listener.getsockname()[1]}", failed
+    finally:
+        thread.join()
+        listener.close()
+
+
+@EVERY_LOOP
+def test_a_server_is_told_that_its_certificate_is_refused(net: Net) -> None:
+    with one_handshake(server_context("localhost")) as (url, failed):
+        assert connecting(net, url).code == "tls"
+    assert failed == ["TLSV1_ALERT_UNKNOWN_CA"]
+
+
+@EVERY_LOOP
+@pytest.mark.parametrize("version", [TLSVersion.TLSv1_2, TLSVersion.TLSv1_3])
+def test_a_server_that_wants_a_certificate_of_ours(net: Net, version: TLSVersion) -> None:
+    context = server_context("localhost")
+    context.verify_mode = CERT_REQUIRED
+    context.minimum_version = context.maximum_version = version
+
+    async def voices() -> None:
+        await net.on.list_voices(base_url=url, api_key="k", ssl_context=contexts()[1])
+
+    for over_http in (False, True):
+        with one_handshake(context) as (url, failed):
+            if over_http:
+                with pytest.raises(ConnectFailed) as caught:
+                    net.run(voices, within=30)
+                error: ProtocolError = caught.value
+            else:
+                error = connecting(net, url, ssl_context=contexts()[1])
+        assert failed == ["PEER_DID_NOT_RETURN_A_CERTIFICATE"]
+        assert type(error) is ConnectFailed
+        assert (error.code, error.retryable) == ("tls", False)
+        assert str(error).startswith("TLS to localhost port ")
+        assert "_ALERT_" in str(error)
+
+
 async def hang_up_at_once(peer: Peer) -> None:
     await peer.reader.read(1)
 
@@ -119,6 +185,6 @@ def test_a_wake_is_not_lost_with_ciphertext_that_holds_nothing_yet() -> None:
         def wake(self) -> None:
             pass
 
-    stream = TlsStream(Inner(), contexts()[1], "localhost")  # type: ignore[arg-type]  # all of it that reading needs
+    stream = TlsStream(Inner(), contexts()[1], "localhost", 443)  # type: ignore[arg-type]  # all of it that reading needs
     assert asyncio.run(stream.read(None)) is None
     assert deadlines == [None, AT_ONCE]  # not None again, which would wait for ever

@@ -36,7 +36,10 @@ async def start_tls(
     caller's.
     """
     try:
-        tls = TlsStream(stream, context, host)
+        tls = TlsStream(stream, context, host, port)
+    except ValueError as error:  # a name that no certificate can have
+        raise _refused(host, port, error) from None
+    try:
         while not tls.shake_hands():
             await stream.write(tls.ciphertext(), deadline)
             data = await stream.read(deadline)
@@ -47,26 +50,45 @@ async def start_tls(
         await stream.write(tls.ciphertext(), deadline)
     except ConnectionLost:
         raise ConnectFailed(f"TLS to {host} port {port} failed: the server hung up", code="tls") from None
-    except (SSLError, ValueError) as error:
-        reason = error.verify_message if isinstance(error, SSLCertVerificationError) else None
-        reason = reason or getattr(error, "reason", None) or "handshake failed"
-        raise ConnectFailed(
-            f"TLS to {host} port {port} failed: {reason}", code="tls", retryable=False
-        ) from None
+    except SSLError as error:
+        with suppress(ConnectionLost):  # the server may know why: an alert says so
+            await stream.write(tls.ciphertext(), AT_ONCE)
+        raise _refused(host, port, error) from None
     return tls
+
+
+def _refused(host: str, port: int, error: SSLError | ValueError) -> ConnectFailed:
+    reason = error.verify_message if isinstance(error, SSLCertVerificationError) else None
+    reason = reason or getattr(error, "reason", None) or "handshake failed"
+    return ConnectFailed(f"TLS to {host} port {port} failed: {reason}", code="tls", retryable=False)
 
 
 class TlsStream:
     """A `Stream` inside another; made by `start_tls`."""
 
-    __slots__ = ("_closing", "_ended", "_goodbye", "_incoming", "_outgoing", "_stream", "_tls", "_wakes")
+    __slots__ = (
+        "_closing",
+        "_ended",
+        "_goodbye",
+        "_heard",
+        "_incoming",
+        "_outgoing",
+        "_refusal",
+        "_server",
+        "_stream",
+        "_tls",
+        "_wakes",
+    )
 
-    def __init__(self, stream: Stream, context: SSLContext, host: str) -> None:
+    def __init__(self, stream: Stream, context: SSLContext, host: str, port: int) -> None:
         self._stream = stream
+        self._server = host, port
         self._incoming, self._outgoing = MemoryBIO(), MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
         self._ended = False
         self._goodbye = False
+        self._heard = False
+        self._refusal: SSLError | None = None
         self._closing = False
         self._wakes = 0
 
@@ -105,9 +127,11 @@ class TlsStream:
         return not self._goodbye
 
     async def read(self, deadline: float | None) -> bytes | None:
-        """See `Stream.read`."""
+        """See `Stream.read`. Raises ConnectFailed when the server refuses us once our handshake is done."""
         wakes = self._wakes
         while not (plain := self._decrypt()):
+            if self._refusal is not None:
+                raise _refused(*self._server, self._refusal)
             if self._ended:
                 return b""
             # woken with ciphertext that held nothing for the caller, whose deadline is out of date all the same
@@ -125,8 +149,12 @@ class TlsStream:
             self._ended = self._goodbye = True
         except SSLWantReadError:
             pass
-        except SSLError:  # closed by the peer, or damaged: nothing sound can follow
+        except SSLError as error:  # closed by the peer, or damaged: nothing sound can follow
             self._ended = True
+            # in TLS 1.3 a server looks at our certificate after our part of the handshake: RFC 8446 section 4.4.2.4
+            if not self._heard and not plain and "ALERT" in (error.reason or ""):
+                self._refusal = error
+        self._heard = self._heard or bool(plain)
         return bytes(plain)
 
     def wake(self) -> None:
