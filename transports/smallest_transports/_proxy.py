@@ -150,22 +150,32 @@ def _on_this_machine(host: str) -> bool:
 
 
 def _bypassed(host: str, port: int) -> bool:
-    """What NO_PROXY says: names and their suffixes, HOST:PORT and `*` by the standard library, networks here."""
+    """What NO_PROXY says: names and their suffixes and HOST:PORT by the standard library, the rest here."""
     _, bypass = _variable("no")
     if not bypass:
         return False
     # slow to import; typeshed leaves it out
     from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]
 
-    if proxy_bypass_environment(f"{host}:{port}", {"no": bypass}):
+    entries = [_WILDCARD.sub(".", entry.strip()) for entry in bypass.split(",")]
+    if "*" in entries or proxy_bypass_environment(f"{host}:{port}", {"no": ",".join(entries)}):
         return True
-    for entry in bypass.split(","):
-        try:
-            if ip_address(host) in ip_network(entry.strip().strip("[]"), strict=False):
-                return True
-        except ValueError:
-            continue
-    return False
+    return any(_is_address_of(entry, host, port) for entry in entries)
+
+
+_WILDCARD = re.compile(r"^\*\.")
+_BRACKETED = re.compile(r"\[(?P<address>[^]]+)\](?P<mask>/[0-9]+)?(?::(?P<port>[0-9]+))?")
+
+
+def _is_address_of(entry: str, host: str, port: int) -> bool:
+    if bracketed := _BRACKETED.fullmatch(entry):
+        if bracketed["port"] not in (None, str(port)):
+            return False
+        entry = bracketed["address"] + (bracketed["mask"] or "")
+    try:
+        return ip_address(host) in ip_network(entry, strict=False)
+    except ValueError:
+        return False
 
 
 def _variable(kind: str) -> tuple[str, str]:
