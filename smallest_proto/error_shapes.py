@@ -46,6 +46,11 @@ def decode_body(body: bytes) -> object:
         return body[: 4 * MAX_TEXT].decode("utf-8", "replace")
 
 
+def tells_error(obj: Mapping[str, object]) -> bool:
+    """Whether an answer with a status that says yes says no all the same."""
+    return any(obj.get(key) for key in ("error", "errors", "error_code"))
+
+
 def normalise(obj: object, headers: Headers = ()) -> ErrorShape:
     """Read any error, from a message, a response body (see `decode_body`) or nothing at all. Never raises.
 

@@ -43,11 +43,16 @@ class ServerErrorReceived(Event, frozen=True, kw_only=True):
 class UnknownMessage(Event, frozen=True, kw_only=True):
     """A message that means nothing to us: nothing changed, and nothing has to be done.
 
-    `reason` says why in our own words; `data` is the message as it came, cut to 2,000 characters or bytes.
+    `reason` says why in our own words; `data` is the message as it came, cut to 2,000 characters or bytes. The repr
+    shows only its size: it may hold what people said.
     """
 
     reason: str
     data: str | bytes = b""
+
+    def __repr__(self) -> str:
+        unit = "characters" if isinstance(self.data, str) else "bytes"
+        return f"UnknownMessage(reason={self.reason!r}, data of {len(self.data)} {unit})"
 
 
 class ConnectionClosed(Event, frozen=True, kw_only=True):

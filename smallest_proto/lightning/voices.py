@@ -8,7 +8,7 @@ from typing import TypeAlias
 import msgspec
 
 from smallest_proto.endpoints import BASE_URL, ApiKey
-from smallest_proto.error_shapes import Headers
+from smallest_proto.error_shapes import Headers, decode_body, server_error, tells_error
 from smallest_proto.errors import RemoteProtocolError
 from smallest_proto.events import Event, UnknownMessage
 from smallest_proto.exchange import DocumentExchange, RequestFailed
@@ -89,7 +89,10 @@ class VoicesExchange(DocumentExchange):
         try:
             return VoicesReceived(voices=parse_voices(body))
         except RemoteProtocolError as error:
-            return RequestFailed(error=error)
+            obj = decode_body(body)
+            if isinstance(obj, dict) and tells_error(obj):
+                return RequestFailed(error=server_error(obj, headers))
+            return RequestFailed(error=error.with_traceback(None))  # the body is in reach of it
 
 
 def voices_asked(method: str, target: str) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from smallest_proto.error_shapes import Headers, decode_body, find_header, server_error
+from smallest_proto.error_shapes import Headers, decode_body, find_header, server_error, tells_error
 from smallest_proto.errors import RemoteProtocolError, ServerError
 from smallest_proto.events import UnknownMessage
 from smallest_proto.json_text import load_object, mapping, number, objects, text, text_or_none
@@ -86,7 +86,7 @@ def _read(
     if status == "failed":
         return _failed(obj, headers)
     has_text = any(isinstance(obj.get(key), str) for key in _TEXT_KEYS)
-    if status == "error" or (not has_text and any(obj.get(k) for k in ("error", "errors", "error_code"))):
+    if status == "error" or (not has_text and tells_error(obj)):
         return server_error(obj, headers)
     if has_text or status == "success":
         return _result(obj, headers, options)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from urllib.parse import quote
 
 from smallest_proto.errors import ServerError
 from smallest_proto.wire.http_head import HeaderPairs
@@ -11,14 +12,16 @@ MASK = "***"
 
 
 class Redactor:
-    """Replaces the token of an Authorization header by `***` wherever it turns up."""
+    """Replaces the token of an Authorization header by `***` wherever it turns up, in a JSON text or a URL too."""
 
     __slots__ = ("_tokens",)
 
     def __init__(self, headers: Iterable[tuple[str, str]] = ()) -> None:
         # the value is "SCHEME TOKEN" or a bare token
         words = [value.split() for name, value in headers if name.lower() == "authorization"]
-        self._tokens = tuple(word[-1] for word in words if word)
+        tokens = {word[-1] for word in words if word}
+        escaped = {form for token in tokens for form in (token.replace("/", r"\/"), quote(token, safe=""))}
+        self._tokens = tuple(tokens | escaped)
 
     @property
     def longest(self) -> int:

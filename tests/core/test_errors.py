@@ -66,6 +66,12 @@ def test_a_server_error_does_not_say_what_the_server_said() -> None:
         assert "4111" not in shown
 
 
+def test_an_unknown_message_shows_no_content() -> None:
+    for data, size in (("my number is 5", "14 characters"), (b"\x00secret", "7 bytes")):
+        shown = f"UnknownMessage(reason='not JSON', data of {size})"
+        assert repr(UnknownMessage(reason="not JSON", data=data)) == shown
+
+
 def test_need_data() -> None:
     assert repr(NEED_DATA) == "NEED_DATA"
     assert pickle.loads(pickle.dumps(NEED_DATA)) is NEED_DATA

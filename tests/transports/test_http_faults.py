@@ -31,14 +31,17 @@ from sockets import until as until_there
 ROOM = 16 * 1024 * 1024
 
 
-async def echo(peer: Peer) -> None:
-    await read_whole_request(peer)
-    assert CANARY in peer.request  # or this test tests nothing
-    body = f'{{"error":"bad key {CANARY}","error_code":"{CANARY}"}}'.encode()
-    peer.send(
-        f"HTTP/1.1 401 {CANARY}\r\nX-Request-Id: {CANARY}\r\nContent-Length: {len(body)}\r\n\r\n".encode()
-    )
-    peer.send(body)
+def echo(status: int) -> Callable[[Peer], Awaitable[None]]:
+    async def behave(peer: Peer) -> None:
+        await read_whole_request(peer)
+        assert CANARY in peer.request  # or this test tests nothing
+        body = f'{{"error":"bad key {CANARY}","error_code":"{CANARY}"}}'
+        peer.send(
+            f"HTTP/1.1 {status} {CANARY}\r\nX-Request-Id: {CANARY}\r\nContent-Type: application/json\r\n"
+            f"Content-Length: {len(body)}\r\n\r\n{body}".encode()
+        )
+
+    return behave
 
 
 def met(net: Net, behave: Callable[[Peer], Awaitable[None]], calls: list[Call]) -> list[ProtocolError]:
@@ -83,9 +86,10 @@ def test_a_fault_is_the_documented_error_in_time(
 
 
 @EVERY_NET
-def test_an_echo_of_the_key_is_not_shown(net: Net, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("status", [401, 200])
+def test_an_echo_of_the_key_is_not_shown(net: Net, status: int, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    for error in met(net, echo, CALLS):
+    for error in met(net, echo(status), CALLS):
         does_not_show_the_key(error, caplog.text)
 
 

@@ -13,6 +13,7 @@ from smallest_proto.errors import (
 from smallest_proto.limits import Limits
 from smallest_proto.wire.http_events import BodyReceived, ExchangeEnded, ExchangeFailed, ResponseStarted
 from smallest_proto.wire.http_states import State
+from smallest_proto.wire.redaction import Redactor
 from wire.http_recording import (
     KEY,
     OK,
@@ -54,6 +55,16 @@ def test_json_errors() -> None:
 def test_a_compressed_body_says_nothing() -> None:
     error = refusal(no(503, b"\x1f\x8b\x08 rubbish", b"Content-Encoding: gzip\r\nRetry-After: 3\r\n"))
     assert (error.status, error.message, error.retry_after) == (503, "", 3.0)
+
+
+@pytest.mark.parametrize(
+    ("written", "kept"), [(r"a\/b%2Fc+d", "a/b%2Fc+d"), ("a%2Fb%252Fc%2Bd", "a/b%2Fc+d")]
+)
+def test_the_key_is_taken_out_as_others_write_it(written: str, kept: str) -> None:
+    redactor = Redactor([("Authorization", f"Bearer {kept}")])
+    assert redactor.body(f"bad key {written}!".encode()) == b"bad key ***!"
+    assert redactor.text(f"bad key {written}!") == "bad key ***!"
+    assert redactor.longest >= len(written)
 
 
 def test_a_validation_list() -> None:

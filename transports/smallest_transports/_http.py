@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Literal, Self, TypeAlias
 
 from smallest_proto import checks
-from smallest_proto.errors import LocalProtocolError
+from smallest_proto.errors import LocalProtocolError, ServerError
 from smallest_proto.events import NEED_DATA, Event
 from smallest_proto.exchange import HttpExchange, RequestFailed
 from smallest_proto.http_request import HttpRequest
@@ -35,6 +35,7 @@ from smallest_proto.pulse import (
     batch_request,
 )
 from smallest_proto.wire.http import HttpWire
+from smallest_proto.wire.redaction import Redactor
 from smallest_transports._backend import AT_ONCE, Backend
 from smallest_transports._connect import ConnectSettings, open_stream
 from smallest_transports._link import Link
@@ -93,6 +94,10 @@ class HttpCall:
                 return None
             self._exchange.receive(given)
         if isinstance(event, RequestFailed):
+            if isinstance(
+                event.error, ServerError
+            ):  # told with a status of 200, which the wire does not look into
+                Redactor(self._request.headers).error(event.error)
             raise event.error
         return event
 

@@ -5,7 +5,14 @@ The names, and what they do, are those of `smallest_transports.asyncio`.
 
 from __future__ import annotations
 
-from smallest_transports._anyio_backend import AnyioBackend
+try:
+    from smallest_transports._anyio_backend import AnyioBackend
+except ModuleNotFoundError as error:
+    if error.name != "anyio":
+        raise
+    text = "smallest_transports.anyio needs anyio: pip install 'smallest-proto[anyio]'"
+    raise ModuleNotFoundError(text, name="anyio") from None
+
 from smallest_transports._connect import ConnectOptions
 from smallest_transports._functions import Functions
 from smallest_transports._http import SpeechStream

@@ -5,6 +5,14 @@ The names, and what they do, are those of `smallest_transports.asyncio`.
 
 from __future__ import annotations
 
+try:
+    from smallest_transports._trio_backend import TrioBackend
+except ModuleNotFoundError as error:
+    if error.name != "trio":
+        raise
+    text = "smallest_transports.trio needs trio: pip install 'smallest-proto[trio]'"
+    raise ModuleNotFoundError(text, name="trio") from None
+
 from smallest_transports._connect import ConnectOptions
 from smallest_transports._functions import Functions
 from smallest_transports._http import SpeechStream
@@ -12,7 +20,6 @@ from smallest_transports._lightning import LightningStream, SpeechContext
 from smallest_transports._pool import LightningPool
 from smallest_transports._pooled_speech import PooledSpeech
 from smallest_transports._pulse import PulseStream, TranscriptEvent
-from smallest_transports._trio_backend import TrioBackend
 
 __all__ = [
     "ConnectOptions",

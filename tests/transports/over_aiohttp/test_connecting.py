@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-import subprocess
-import sys
 import warnings
 from typing import Any
 
@@ -181,12 +179,3 @@ def test_options_that_are_the_sessions_are_refused() -> None:
                 connect_pulse(session=session, api_key="k", connect_timeout=1, resume=False)  # type: ignore[call-arg]
 
     run(main())
-
-
-def test_without_aiohttp_the_import_says_what_to_install() -> None:
-    code = "import sys; sys.modules['aiohttp'] = None; import smallest_transports.aiohttp"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert done.stderr.splitlines()[-1] == (
-        "ModuleNotFoundError: smallest_transports.aiohttp needs aiohttp: pip install 'smallest-proto[aiohttp]'"
-    )
