@@ -196,20 +196,24 @@ def _named(shape: ErrorShape, status: int | None) -> str | None:
     return next((code for code, words in _NAMED if all(word in text for word in words)), None)
 
 
-def server_error(obj: object, headers: Headers = (), *, status: int | None = None) -> ServerError:
+def server_error(
+    obj: object,
+    headers: Headers = (),
+    *,
+    status: int | None = None,
+    text: str = "the server reported an error",
+) -> ServerError:
     """The `ServerError` for an error message, or, with `status` and `headers`, for an HTTP response's body.
 
     Without a status it is retryable unless its code is known to be final, as for [lk 1.8.9]. Where a response
     has no code but says what we know, its code is PAYLOAD_TOO_LARGE, PLAN (the plan lacks the model) or
-    NoSuchKey.
+    NoSuchKey. `text` is the error's own, where there is no status.
     """
     headers = tuple(headers)
     shape = normalise(obj, headers)
     code = _named(shape, status)
     return ServerError(
-        "the server reported an error"
-        if status is None
-        else f"the server answered with HTTP status {status}",
+        text if status is None else f"the server answered with HTTP status {status}",
         message=shape.message,
         details=shape.details,
         code=code,

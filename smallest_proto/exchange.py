@@ -134,7 +134,8 @@ class HttpExchange:
 
     def _refuse(self, _: _Detail) -> None:
         status = None if 200 <= self._status < 300 else self._status  # it says nothing of what went wrong
-        error = server_error(decode_body(bytes(self._refusal)), self._headers, status=status)
+        text = "the server answered with a document instead of what was asked for"
+        error = server_error(decode_body(bytes(self._refusal)), self._headers, status=status, text=text)
         self._events.append(RequestFailed(error=error))
 
 

@@ -15,7 +15,14 @@ from smallest_proto.errors import ConnectionLost, LocalProtocolError, RemoteProt
 from smallest_proto.events import NEED_DATA, ConnectionClosed
 from smallest_proto.exchange import DocumentExchange, HttpExchange, RequestFailed
 from smallest_proto.exchange_states import TABLE
-from smallest_proto.lightning import SpeechExchange, VoicesExchange
+from smallest_proto.lightning import (
+    AudioChunk,
+    SpeechComplete,
+    SpeechEventsExchange,
+    SpeechExchange,
+    VoicesExchange,
+    done_event,
+)
 from smallest_proto.limits import Limits
 from smallest_proto.pulse import BatchCompleted, BatchExchange
 from smallest_proto.wire.http_events import BodyReceived, ExchangeEnded, ExchangeFailed, ResponseStarted
@@ -56,6 +63,34 @@ def test_a_failure_of_the_wire_is_handed_on() -> None:
     exchange = BatchExchange()
     exchange.receive(ExchangeFailed(error=error))
     assert exchange.next_event() == RequestFailed(error=error)
+
+
+@pytest.mark.parametrize(
+    ("kind", "answers"),
+    [
+        ("audio/wav", True),
+        ("", True),
+        ("application/octet-stream", True),
+        ("text/event-stream", True),
+        ("application/jsonlike", True),
+        ("application/json", False),
+        (" Application/Problem+JSON ; charset=utf-8", False),
+        ("text/html", False),
+        ("text/plain;x", False),
+        ("application/xml", False),
+    ],
+)
+def test_speech_does_not_call_itself_a_document(kind: str, answers: bool) -> None:
+    for exchange in (SpeechExchange(), SpeechEventsExchange()):
+        exchange.receive_head(200, [("Content-Type", kind)])
+        exchange.receive_body(done_event())
+        exchange.receive_end()
+        while isinstance(event := exchange.next_event(), AudioChunk):
+            pass
+        assert isinstance(event, SpeechComplete if answers else RequestFailed)
+        if isinstance(event, RequestFailed):
+            assert str(event.error) == "the server answered with a document instead of what was asked for"
+            assert (event.error.status, event.error.retryable) == (None, True)
 
 
 @pytest.mark.parametrize(
