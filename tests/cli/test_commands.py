@@ -15,6 +15,7 @@ import pytest
 from rich.console import Console
 
 from canary import CANARY
+from command_process import COMMAND, WITHIN, environment
 from ended import Command
 from faults import FAULTS, Fault
 from smallest_proto.endpoints import API_KEY_VARIABLE
@@ -24,8 +25,6 @@ from smallest_transports.audio_files import write_wav
 from smallest_transports.commands.display import PlainDisplay, TerminalDisplay
 from smallest_transports.loopback import Faults, serve
 from sockets import CLOSE, Peer, frame, hosted, raw_server
-
-WITHIN = 30
 
 
 def assert_wav(path: Path, rate: int, seconds: float) -> None:
@@ -371,17 +370,6 @@ def test_an_output_that_cannot_be_written(command: Command, url: str) -> None:
 
 
 # in a process of its own
-
-
-def environment() -> dict[str, str]:
-    root = Path(__file__).parents[2]
-    paths = [str(root), str(root / "transports"), *filter(None, [os.environ.get("PYTHONPATH")])]
-    # buffered, as on most machines: then output meets a broken pipe only at the end
-    ours = {"PYTHONPATH": os.pathsep.join(paths), "PYTHONWARNINGS": "error", "PYTHONUNBUFFERED": ""}
-    return os.environ | ours
-
-
-COMMAND = (sys.executable, "-m", "smallest_transports.cli")
 
 
 def test_broken_pipes_are_quiet(url: str, clip: Path) -> None:

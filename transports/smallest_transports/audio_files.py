@@ -6,7 +6,6 @@ Reading and resampling need the extra `smallest-proto[cli]` (soundfile, soxr, nu
 from __future__ import annotations
 
 import io
-import wave
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -15,6 +14,8 @@ from types import ModuleType
 from typing import IO, Literal, TypeAlias
 
 import msgspec
+
+from smallest_proto.wav import wav_file
 
 Encoded: TypeAlias = Literal["mp3", "ulaw", "alaw"]
 
@@ -64,10 +65,13 @@ def _opened(path: str | Path) -> Iterator[IO[bytes]]:
     if path.is_dir():
         raise AudioFileError(f"{name}: is a directory, not a sound file")
     try:
-        if not path.stat().st_size:
-            raise AudioFileError(f"{name}: is empty")
         with path.open("rb") as file:
-            yield file
+            # a pipe cannot go back, which reading sound needs
+            whole = file if file.seekable() else io.BytesIO(file.read())
+            if not whole.seek(0, io.SEEK_END):
+                raise AudioFileError(f"{name}: is empty")
+            whole.seek(0)
+            yield whole
     except FileNotFoundError:
         raise AudioFileError(f"{name}: no such file") from None
     except (OSError, ValueError) as error:
@@ -126,14 +130,7 @@ def write_file(path: str | Path, data: bytes) -> None:
 
 def write_wav(path: str | Path, pcm: bytes, rate: int) -> None:
     """Write s16le mono `pcm` of `rate` Hz as a WAV file. Raises `AudioFileError` when that fails."""
-    try:
-        with Path(path).open("wb") as raw, wave.open(raw, "wb") as file:
-            file.setnchannels(1)
-            file.setsampwidth(2)
-            file.setframerate(rate)
-            file.writeframes(pcm)
-    except (OSError, ValueError) as error:
-        raise AudioFileError(f"{path}: cannot be written: {_reason(error)}") from None
+    write_file(path, wav_file(pcm, rate))
 
 
 def _pcm(np: ModuleType, samples: object) -> bytes:

@@ -15,6 +15,7 @@ from typing import TypeAlias
 
 from smallest_proto.endpoints import API_KEY_VARIABLE
 from smallest_transports.commands.failures import Failure, exit_code, explain
+from smallest_transports.commands.standard_streams import prepare
 
 Command: TypeAlias = Callable[[argparse.Namespace], Coroutine[None, None, int]]
 
@@ -24,13 +25,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     warnings.simplefilter("ignore" if arguments.quiet else "default")
     warnings.showwarning = _show_warning
+    prepare(json=getattr(arguments, "json", False))
+    code = 0
     try:
         code = _run(arguments)
         sys.stdout.flush()
-        return code
-    except BrokenPipeError:  # whoever read our output has left: nothing more to say, nor to flush
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+    except OSError as error:
+        if not code and not isinstance(error, BrokenPipeError):  # whose reader has left, and wants no more
+            print(f"smallest-proto: standard output: {explain(error)}", file=sys.stderr)
+        os.dup2(
+            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
+        )  # Python flushes once more when it ends
+        code = 1
+    return code
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -87,7 +94,9 @@ def parser() -> argparse.ArgumentParser:
 
     say = commands.add_parser("say", help="speak a text into a file")
     say.add_argument("text", metavar="TEXT", help="what to say; - reads standard input")
-    say.add_argument("-o", "--output", required=True, metavar="FILE")
+    say.add_argument(
+        "-o", "--output", required=True, metavar="FILE", help="where it goes; - is standard output"
+    )
     over = say.add_mutually_exclusive_group()
     over.add_argument("--http", action="store_true", help="over HTTP instead of a WebSocket")
     over.add_argument("--sse", action="store_true", help="over HTTP, as server-sent events")
@@ -105,7 +114,9 @@ def parser() -> argparse.ArgumentParser:
     _add_service(say)
 
     transcribe = commands.add_parser("transcribe", help="transcribe audio files")
-    transcribe.add_argument("files", nargs="+", metavar="FILE")
+    transcribe.add_argument(
+        "files", nargs="+", metavar="FILE", help="a sound file of any kind; - reads standard input"
+    )
     transcribe.add_argument(
         "--realtime", action="store_true", help="send at the pace of speech, show interims"
     )

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import warnings
+from collections.abc import Coroutine
 from pathlib import Path
 
 import msgspec
@@ -13,13 +13,11 @@ from smallest_proto.limits import Limits
 from smallest_proto.pulse import BatchAccepted, BatchAudio, BatchOptions, BatchPcm, BatchResult
 from smallest_proto.vendor import UnknownValueWarning
 from smallest_transports.asyncio import transcribe
-from smallest_transports.audio_files import AudioFileError, read_audio, read_file, resample
+from smallest_transports.audio_files import read_file
 from smallest_transports.commands.display import word_line
-from smallest_transports.commands.failures import BadInput, encodable, printable
+from smallest_transports.commands.failures import BadInput, complain, encodable, printable
+from smallest_transports.commands.recordings import read_all, read_clip
 from smallest_transports.commands.service import service_url
-
-SAMPLE_RATE = 16000
-"""Hz of files that are made anew: recognition needs no more."""
 
 LIMITS = Limits(response_timeout=660.0, idle_timeout=30.0)
 """The service takes up to ten minutes for a recording [openapi stt]."""
@@ -34,8 +32,8 @@ CONTENT_TYPES = {
 }
 
 
-async def transcribe_batch(arguments: argparse.Namespace) -> int:
-    """Transcribe every file; one that cannot be read does not keep the others from it."""
+def transcribe_batch(arguments: argparse.Namespace) -> Coroutine[None, None, int]:
+    """Transcribe every file; one that cannot be read does not keep the others from it. All are read now."""
     if arguments.endpoint not in (None, "stt", "get_text"):
         raise BadInput(f"--endpoint {arguments.endpoint}: expected stt or get_text beside --batch")
     if arguments.realtime:
@@ -47,14 +45,16 @@ async def transcribe_batch(arguments: argparse.Namespace) -> int:
         language=arguments.language,
         word_timestamps=arguments.words or arguments.json,
     )
-    sources: list[tuple[str, BatchAudio | BatchPcm]] = []
-    worst = 0
-    for name in arguments.files:
-        try:
-            sources.append((name, read_source(name)))
-        except AudioFileError as error:
-            print(f"smallest-proto: {error}", file=sys.stderr)
-            worst = 2
+    sources, worst = read_all(arguments.files, read_source)
+    return _transcribe_all(sources, worst, options, arguments)
+
+
+async def _transcribe_all(
+    sources: list[tuple[str, BatchAudio | BatchPcm]],
+    worst: int,
+    options: BatchOptions,
+    arguments: argparse.Namespace,
+) -> int:
     if sources:
         async with service_url(arguments.base_url) as url:
             for name, source in sources:
@@ -77,20 +77,20 @@ def read_source(name: str) -> BatchAudio | BatchPcm:
                 return BatchAudio(data, content_type)
             except UnknownValueWarning:
                 pass  # some other kind of file under this name, or none at all
-    clip = resample(read_audio(name), SAMPLE_RATE)
+    clip = read_clip(name)
     return BatchPcm(clip.pcm, clip.rate)
 
 
 def _show(name: str, result: BatchResult | BatchAccepted, arguments: argparse.Namespace) -> int:
     if isinstance(result, BatchAccepted):
-        print(f"smallest-proto: {name}: the service has no result yet, only a promise", file=sys.stderr)
+        complain(name, "the service has no result yet, only a promise")
         return 1
     if arguments.json:
         fields = {k: v for k, v in msgspec.structs.asdict(result).items() if v is not None}
         print(msgspec.json.encode({"file": encodable(name)} | fields).decode(), flush=True)
         return 0
     if len(arguments.files) > 1:
-        print(f"{name}:")
+        print(f"{printable(name)}:")
     print("\n".join(map(printable, result.text.splitlines())), flush=True)
     if arguments.words:
         for word in result.words:

@@ -106,9 +106,9 @@ class TerminalDisplay:
         self._console = console
         self._words = words
         self._progress = Progress(
-            TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=console
+            TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn(), console=console
         )
-        self._task = self._progress.add_task(name, total=seconds)
+        self._task = self._progress.add_task(printable(name), total=seconds)
         self._live = Live(self._progress, console=console, transient=True)
 
     def __enter__(self) -> Self:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 
 from smallest_proto.errors import ProtocolError, ServerError
 from smallest_transports.audio_files import AudioFileError
@@ -43,8 +44,13 @@ def encodable(name: str) -> str:
 
 
 def printable(text: str) -> str:
-    """One line of a server's text, which must not steer the terminal; joiners, as in Hindi, are part of a text."""
+    """One line of foreign text, which must not steer the terminal; joiners, as in Hindi, are part of a text."""
     return _CONTROLS.sub("?", text)
+
+
+def complain(*parts: str) -> None:
+    """One line on standard error: of what, if it is of one of many, and what is wrong."""
+    print(printable(": ".join(("smallest-proto", *parts))), file=sys.stderr)
 
 
 def explain(failure: BaseException, api_key: str | None = None) -> str:

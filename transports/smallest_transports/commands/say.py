@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 import time
+from collections.abc import Coroutine
 from pathlib import Path
 
 import msgspec
@@ -21,10 +22,12 @@ from smallest_proto.lightning import (
     WordTimestamp,
 )
 from smallest_proto.limits import Limits
+from smallest_proto.wav import wav_file
 from smallest_transports.asyncio import connect_lightning, synthesize
-from smallest_transports.audio_files import write_file, write_wav
+from smallest_transports.audio_files import write_file
 from smallest_transports.commands.failures import BadInput, printable
 from smallest_transports.commands.service import service_url
+from smallest_transports.commands.standard_streams import STANDARD, is_standard_output, read_text
 
 NAMED: dict[str, OutputFormat] = {".mp3": "mp3", ".pcm": "pcm", ".ulaw": "ulaw", ".alaw": "alaw"}
 """What a file's name asks for; under any other name it is WAV, made here of PCM."""
@@ -46,11 +49,8 @@ class Spoken(msgspec.Struct):
     seconds: float | None = None
 
 
-async def say(arguments: argparse.Namespace) -> int:
-    """Speak `arguments.text` into `arguments.output`."""
-    text = _standard_input() if arguments.text == "-" else arguments.text
-    if not text.strip():
-        raise BadInput("TEXT is empty: expected something to say")
+def say(arguments: argparse.Namespace) -> Coroutine[None, None, int]:
+    """Speak `arguments.text` into `arguments.output`. Standard input is read now: a loop would not hear Ctrl-C."""
     wanted = _format(arguments)
     if arguments.words and (arguments.http or arguments.sse):
         raise BadInput("--words: word times come over the WebSocket only; leave out --http and --sse")
@@ -63,6 +63,17 @@ async def say(arguments: argparse.Namespace) -> int:
         speed=arguments.speed,
         word_timestamps=arguments.words,
     )
+    text = read_text() if arguments.text == STANDARD else arguments.text
+    if not text.strip():
+        raise BadInput("TEXT is empty: expected something to say")
+    if not text.isascii() and text != text.encode(errors="ignore").decode():
+        raise BadInput("TEXT: expected text in UTF-8")
+    return _say(text, options, wanted, arguments)
+
+
+async def _say(
+    text: str, options: LightningOptions, wanted: OutputFormat | None, arguments: argparse.Namespace
+) -> int:
     async with service_url(arguments.base_url) as url:
         if arguments.http or arguments.sse:
             spoken = await speak_once(text, options, url, wanted or "pcm", events=arguments.sse)
@@ -70,14 +81,13 @@ async def say(arguments: argparse.Namespace) -> int:
             spoken = await speak(text, options, url)
     if not spoken.audio:
         raise BadInput("the service had nothing to say for this text")
-    if wanted is None:
-        write_wav(arguments.output, spoken.audio, options.sample_rate)
-    else:
-        write_file(arguments.output, spoken.audio)
+    report = sys.stderr if is_standard_output(arguments.output) else sys.stdout
+    _save(arguments.output, wav_file(spoken.audio, options.sample_rate) if wanted is None else spoken.audio)
     length = f"{len(spoken.audio)} bytes" if spoken.seconds is None else f"{spoken.seconds:.2f} s"
     for word in spoken.words:
-        print(f"{word.start:7.2f} {word.end:7.2f}  {printable(word.word)}")
-    print(f"{arguments.output}: {length} of speech, the first after {spoken.first_audio:.2f} s")
+        print(f"{word.start:7.2f} {word.end:7.2f}  {printable(word.word)}", file=report)
+    after = f"the first after {spoken.first_audio:.2f} s"
+    print(f"{printable(arguments.output)}: {length} of speech, {after}", file=report)
     if not spoken.confirmed:
         print(
             "smallest-proto: the service never said that this is all; the end may be missing", file=sys.stderr
@@ -96,11 +106,11 @@ def _format(arguments: argparse.Namespace) -> OutputFormat | None:
     return wanted
 
 
-def _standard_input() -> str:
-    try:
-        return sys.stdin.buffer.read().decode()
-    except UnicodeDecodeError:
-        raise BadInput("standard input: expected text in UTF-8") from None
+def _save(output: str, data: bytes) -> None:
+    if output == STANDARD:
+        sys.stdout.buffer.write(data)
+    else:
+        write_file(output, data)
 
 
 def check_directory(output: str) -> None:

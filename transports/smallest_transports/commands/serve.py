@@ -110,7 +110,8 @@ def chaos_schedule(seed: int | None, drops: int | None) -> ChaosSchedule | None:
 
 
 def _tell(happening: Happening) -> None:
-    print(happening, file=sys.stderr, flush=True)
+    with suppress(OSError):  # nobody reads it any more: no reason to break a connection
+        print(happening, file=sys.stderr, flush=True)
 
 
 def _limits(max_message_bytes: int | None) -> Limits:

@@ -38,7 +38,8 @@ async def local_server() -> AsyncIterator[str]:
     """
     with TemporaryFile() as complaints:  # a pipe that nobody reads would stop a talkative server
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "smallest_transports.cli", "serve", "--until-eof"),
+            # -P: without it, Python looks for every module in the current folder first
+            *(sys.executable, "-P", "-m", "smallest_transports.cli", "serve", "--until-eof"),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=complaints,

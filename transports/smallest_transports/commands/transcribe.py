@@ -3,43 +3,43 @@
 from __future__ import annotations
 
 import argparse
-import sys
+from collections.abc import Coroutine
 from contextlib import aclosing
 
 from smallest_proto.limits import Limits
 from smallest_proto.pulse import AudioDropped, PulseOptions, Reconnecting, ResumePolicy, StreamEnded
 from smallest_transports.asyncio import TranscriptEvent, connect_pulse
-from smallest_transports.audio_files import AudioFileError, Clip, read_audio, resample
+from smallest_transports.audio_files import Clip
 from smallest_transports.commands.batch import transcribe_batch
 from smallest_transports.commands.display import display_for
-from smallest_transports.commands.failures import BadInput
+from smallest_transports.commands.failures import BadInput, complain, printable
+from smallest_transports.commands.recordings import SAMPLE_RATE, read_all, read_clip
 from smallest_transports.commands.service import service_url
 from smallest_transports.commands.streaming import hear
-
-SAMPLE_RATE = 16000
-"""Hz at which files are sent: recognition needs no more."""
 
 LIMITS = Limits(drain_timeout=60.0)
 """A file goes out faster than it is heard: long after the last packet, the server may be in a silence of it."""
 
 
-async def transcribe(arguments: argparse.Namespace) -> int:
-    """Transcribe every file; one that cannot be read does not keep the others from it."""
+def transcribe(arguments: argparse.Namespace) -> Coroutine[None, None, int]:
+    """Transcribe every file; one that cannot be read does not keep the others from it.
+
+    All are read now: a loop would not hear Ctrl-C while a pipe brings nothing.
+    """
     if arguments.batch:
-        return await transcribe_batch(arguments)
+        return transcribe_batch(arguments)
     if arguments.endpoint == "stt":
         raise BadInput("--endpoint stt: expected --batch beside it, or get_text, live or transcribe")
     options = PulseOptions(
         endpoint=arguments.endpoint or "get_text", language=arguments.language, sample_rate=SAMPLE_RATE
     )
-    clips: list[tuple[str, Clip]] = []
-    worst = 0
-    for name in arguments.files:
-        try:
-            clips.append((name, read_audio(name)))
-        except AudioFileError as error:
-            print(f"smallest-proto: {error}", file=sys.stderr)
-            worst = 2
+    clips, worst = read_all(arguments.files, read_clip)
+    return _transcribe_all(clips, worst, options, arguments)
+
+
+async def _transcribe_all(
+    clips: list[tuple[str, Clip]], worst: int, options: PulseOptions, arguments: argparse.Namespace
+) -> int:
     if clips:
         async with service_url(arguments.base_url) as url:
             for name, clip in clips:
@@ -50,12 +50,11 @@ async def transcribe(arguments: argparse.Namespace) -> int:
 async def _transcribe(
     name: str, clip: Clip, options: PulseOptions, url: str | None, arguments: argparse.Namespace
 ) -> int:
-    clip = resample(clip, SAMPLE_RATE)
     display = display_for(
         name, clip.seconds, json=arguments.json, interims=arguments.realtime, words=arguments.words
     )
     if len(arguments.files) > 1 and not arguments.json:
-        print(f"{name}:", flush=True)
+        print(f"{printable(name)}:", flush=True)
     confirmed = False
     resume = not arguments.no_resume and ResumePolicy(
         keep_seconds=max(1.0, clip.seconds), keep_bytes=len(clip.pcm) + 1024, end_timeout=LIMITS.drain_timeout
@@ -67,11 +66,11 @@ async def _transcribe(
                 async for event in events:
                     display.show(event)
                     if trouble := trouble_in(event):
-                        print(f"smallest-proto: {name}: {trouble}", file=sys.stderr)
+                        complain(name, trouble)
                     if isinstance(event, StreamEnded):
                         confirmed = event.confirmed
     if not confirmed:
-        print(f"smallest-proto: {name}: the service stopped before its last transcript", file=sys.stderr)
+        complain(name, "the service stopped before its last transcript")
     return 0 if confirmed else 1
 
 

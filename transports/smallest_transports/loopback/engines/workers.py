@@ -36,7 +36,7 @@ class Worker:
     def __init__(self) -> None:
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         self._process = subprocess.Popen(
-            [sys.executable, "-c", _MAIN],
+            [sys.executable, "-P", "-c", _MAIN],  # or the current folder would come first
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=environment,
