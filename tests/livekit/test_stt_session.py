@@ -10,6 +10,7 @@ import pytest
 from livekit.agents import APIError, APIStatusError, APITimeoutError
 from livekit.agents.types import APIConnectOptions
 
+from canary import CANARY, told
 from livekit.plugins import smallest
 from livekit_stt import ONCE, TWICE, frame, push, rest, shown, usage
 from smallest_transports.loopback import serve
@@ -98,6 +99,32 @@ def test_refusals() -> None:
             assert caught.value.__cause__ is None
             assert caught.value.__suppress_context__
         assert len(seen) == 2
+
+    run(main())
+
+
+@pytest.mark.parametrize("status", [200, 401])
+def test_an_echo_of_the_key_is_not_shown(status: int) -> None:
+    body = f'{{"error":"bad key {CANARY}","error_code":"{CANARY}"}}'
+
+    async def echo(peer: Peer) -> None:
+        assert CANARY in await peer.read_request()
+        peer.send(
+            f"HTTP/1.1 {status} {CANARY}\r\nX-Request-Id: {CANARY}\r\n"
+            f"Content-Length: {len(body)}\r\n\r\n{body}".encode()
+        )
+        await peer.until_gone()
+
+    async def main() -> None:
+        async with (
+            raw_server(echo) as url,
+            aiohttp.ClientSession() as session,
+            smallest.STT(api_key=CANARY, base_url=url, http_session=session, endpoint="live") as pulse,
+        ):
+            with pytest.raises(APIStatusError) as caught:
+                await pulse.recognize(frame(0.1), conn_options=ONCE)
+        for text in told(caught.value):
+            assert CANARY not in text
 
     run(main())
 

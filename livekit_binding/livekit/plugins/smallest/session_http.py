@@ -10,7 +10,13 @@ from yarl import URL
 
 from livekit.plugins.smallest.headers import HEADERS
 from livekit.plugins.smallest.speech_connections import SpeechServer
-from smallest_proto.errors import ConnectFailed, ConnectionLost, DeadlineExceeded, LocalProtocolError
+from smallest_proto.errors import (
+    ConnectFailed,
+    ConnectionLost,
+    DeadlineExceeded,
+    LocalProtocolError,
+    ServerError,
+)
 from smallest_proto.events import NEED_DATA, Event
 from smallest_proto.exchange import HttpExchange, RequestFailed
 from smallest_proto.http_request import HttpRequest
@@ -23,6 +29,7 @@ from smallest_proto.lightning import (
     speech_request,
 )
 from smallest_proto.pulse import BatchAccepted, BatchCompleted, BatchExchange, BatchOptions, BatchResult
+from smallest_proto.wire.redaction import Redactor
 
 
 async def transcribe_over(
@@ -73,9 +80,25 @@ async def _exchange_over(
     exchange: HttpExchange,
     waits: aiohttp.ClientTimeout,
 ) -> AsyncGenerator[Event, None]:
-    """What the exchange tells, as it comes.
+    """What the exchange tells, as it comes. Raises what it failed with."""
+    async with aclosing(_fed(exchange, session, request, waits)) as pieces:
+        async for _ in pieces:
+            for event in _handed_out(exchange, request):
+                yield event
+    for event in _handed_out(exchange, request):
+        yield event
 
-    Raises what it failed with, where no error of aiohttp is its context: they hold the API key.
+
+async def _fed(
+    exchange: HttpExchange,
+    session: aiohttp.ClientSession,
+    request: HttpRequest,
+    waits: aiohttp.ClientTimeout,
+) -> AsyncGenerator[None, None]:
+    """Make the request and feed the exchange, with a pause after each piece of the body.
+
+    Of no error that the exchange then tells is one of aiohttp the context: they hold the API key. Nor is one raised
+    in here, where a traceback could show what the server wrote.
     """
     scheme = "https" if request.secure else "http"
     url = URL(f"{scheme}://{request.host_header}{request.target}", encoded=True)
@@ -84,8 +107,7 @@ async def _exchange_over(
             exchange.receive_head(response.status, response.headers.items())
             async for data in response.content.iter_any():
                 exchange.receive_body(data)
-                for event in _handed_out(exchange):
-                    yield event
+                yield
             exchange.receive_end()
     except TimeoutError:
         seconds = waits.sock_connect if waits.sock_read is None else waits.sock_read
@@ -100,8 +122,6 @@ async def _exchange_over(
                 "the aiohttp session cannot be used: expected an open one, without `auth` of its own"
             )
         )
-    for event in _handed_out(exchange):
-        yield event
 
 
 class _Unusable(Exception):
@@ -121,8 +141,10 @@ async def _post(
         raise _Unusable from None
 
 
-def _handed_out(exchange: HttpExchange) -> Iterator[Event]:
+def _handed_out(exchange: HttpExchange, request: HttpRequest) -> Iterator[Event]:
     while (event := exchange.next_event()) is not NEED_DATA:
         if isinstance(event, RequestFailed):
+            if isinstance(event.error, ServerError):
+                Redactor(request.headers).error(event.error)
             raise event.error
         yield event
