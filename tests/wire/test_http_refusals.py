@@ -14,6 +14,7 @@ from smallest_proto.limits import Limits
 from smallest_proto.wire.http_events import BodyReceived, ExchangeEnded, ExchangeFailed, ResponseStarted
 from smallest_proto.wire.http_states import State
 from smallest_proto.wire.redaction import Redactor
+from smallest_proto.wire.refusal import read_refusal
 from wire.http_recording import (
     KEY,
     OK,
@@ -55,6 +56,20 @@ def test_json_errors() -> None:
 def test_a_compressed_body_says_nothing() -> None:
     error = refusal(no(503, b"\x1f\x8b\x08 rubbish", b"Content-Encoding: gzip\r\nRetry-After: 3\r\n"))
     assert (error.status, error.message, error.retry_after) == (503, "", 3.0)
+
+
+def test_a_redirect_may_be_compressed() -> None:
+    error = refusal(b"HTTP/1.1 300 x\r\nContent-Encoding: gzip\r\nContent-Length: 1\r\n\r\nx")
+    assert error.status == 300
+    assert str(error) == (
+        "the server answered with HTTP status 300: redirects are not followed; base_url must name the server itself"
+    )
+
+
+def test_a_refusal_is_kept_up_to_the_limit() -> None:
+    redactor = Redactor([("Authorization", "Bearer token")])
+    for length, kept in ((9, 9), (10, 10), (14, 10), (15, 10), (99, 10)):
+        assert read_refusal(400, (), b"x" * length, redactor=redactor, keep=10).body == b"x" * kept
 
 
 @pytest.mark.parametrize(
