@@ -70,9 +70,9 @@ class FrameGathering:
         self._over, self._enough = 0.0, self._packet
 
     def _begin(self, frame: rtc.AudioFrame) -> None:
-        self.flush()
         if self._rate and frame.sample_rate != self._rate:
             raise ValueError(f"frame.sample_rate={frame.sample_rate}: expected {self._rate}, as before")
+        self.flush()
         self._rate, self._channels = frame.sample_rate, frame.num_channels
         self._packet = self._enough = self._rate * self._channels / self._packets_per_second
 
