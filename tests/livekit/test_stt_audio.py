@@ -156,4 +156,7 @@ def test_frames_of_two_kinds_are_not_joined() -> None:
         gathering.push(frame(0.01, 8000))
     gathering.push(frame(0.01, channels=2))
     gathering.flush()
-    assert [(item.channels, len(item.parts)) for item in queue] == [(1, 1), (2, 2)]  # as if the other had not been
+    assert [(item.channels, len(item.parts)) for item in queue] == [
+        (1, 1),
+        (2, 2),
+    ]  # as if the other had not been
