@@ -91,6 +91,8 @@ def test_a_missing_key_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         {"endpoint": "nowhere"},
         {"keywords": [("a,b", 1.0)]},
         {"numerals": "perhaps"},
+        {"base_url": "api.smallest.ai"},
+        {"resume": 3},
     ],
 )
 def test_a_wrong_argument_is_named(wrong: dict[str, Any]) -> None:

@@ -34,6 +34,13 @@ def test_an_option_of_the_connection(given: dict[str, Any], text: str) -> None:
         run(list_voices(base_url=HERE, **given))
 
 
+def test_whether_to_resume() -> None:
+    for other in (None, 3, "yes"):
+        for connect in (connect_pulse, lightning_pool):
+            with pytest.raises(ValueError, match=r"^resume=.*: expected True"):
+                connect(base_url=HERE, resume=other)  # type: ignore[arg-type]  # on purpose
+
+
 def test_options_of_another_kind() -> None:
     for other in ({"language": "en"}, LightningOptions(), None):
         with pytest.raises(ValueError, match=r"^options=.*: expected PulseOptions$"):

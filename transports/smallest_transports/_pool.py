@@ -47,6 +47,7 @@ class LightningPool:
         base64: Base64 | None = None,
     ) -> None:
         checks.integer("max_connections", max_connections, 1)
+        checks.boolean("resume", resume)
         self.resume = resume
         self.backend = backend
         self.update_options(options)

@@ -8,6 +8,7 @@ from functools import partial
 from types import TracebackType
 from typing import Self, cast, get_args
 
+from smallest_proto import checks
 from smallest_proto.errors import LocalProtocolError
 from smallest_proto.events import ConnectionClosed, Event, ServerErrorReceived, UnknownMessage
 from smallest_proto.pulse import (
@@ -58,6 +59,12 @@ _POLICY = ResumePolicy()
 _TOLD = frozenset(get_args(TranscriptEvent))
 
 
+def check_resume(resume: object) -> None:
+    """Raise ValueError for what is no answer to whether a stream outlives its connections."""
+    if not isinstance(resume, bool | ResumePolicy):
+        raise checks.refuse("resume", resume, "True, False or a ResumePolicy")
+
+
 class PulseStream:
     """One Pulse stream; made by `connect_pulse`, used with `async with`.
 
@@ -81,6 +88,7 @@ class PulseStream:
         opener: Opener = open_link,
     ) -> None:
         request = request_for(options, settings)  # complains of what cannot be asked for
+        check_resume(resume)
         self._carrier: SingleConnection | ResumingSession
         if isinstance(resume, ResumePolicy) or (resume and options.audio_format.sample_width):
             policy = resume if isinstance(resume, ResumePolicy) else _POLICY
@@ -118,7 +126,7 @@ class PulseStream:
         return self._pulse.session_id
 
     async def send(self, command: ClientCommand) -> None:
-        """Send any command. Raises LocalProtocolError, or what ended the stream if it has ended."""
+        """Send any command. Raises LocalProtocolError after `end_input`, or what ended the stream if it has ended."""
         await self._carrier.send(command)
 
     async def send_audio(self, pcm: bytes) -> None:
@@ -131,19 +139,19 @@ class PulseStream:
         await self._carrier.send_audio(pcm)
 
     async def flush(self) -> None:
-        """Send what is held back for a full packet, and ask for nothing."""
+        """Send what is held back for a full packet, and ask for nothing. Raises as `send` does."""
         await self.send(Flush())
 
     async def finalize(self) -> None:
-        """Flush, and force a final for what was sent so far. The stream stays open."""
+        """Flush, and force a final for what was sent so far. The stream stays open. Raises as `send` does."""
         await self.send(Finalize())
 
     async def keepalive(self) -> None:
-        """Reset the server's idle timer. Seldom needed: see `PulseOptions.keepalive_interval`."""
+        """Reset the server's idle timer; `PulseOptions.keepalive_interval` does so by itself. Raises as `send` does."""
         await self.send(KeepAlive())
 
     async def end_input(self) -> None:
-        """No more audio will come. Keep iterating until `StreamEnded`."""
+        """No more audio will come: said once. Keep iterating until `StreamEnded`. Raises as `send` does."""
         await self.send(CloseStream())
 
     async def update_options(self, options: PulseOptions) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from livekit.plugins.smallest import sockets
 from livekit.plugins.smallest.headers import HEADERS
+from smallest_proto.endpoints import split_base_url
 from smallest_proto.limits import Limits
 from smallest_proto.pulse import (
     BatchAccepted,
@@ -30,6 +31,7 @@ class Service:
     """
 
     def __init__(self, base_url: str, api_key: str | None, session: aiohttp.ClientSession | None) -> None:
+        split_base_url(base_url)
         self._base_url = base_url
         self._api_key = find_key(api_key or None, base_url)
         self._session = session

@@ -22,6 +22,7 @@ from smallest_proto.errors import DeadlineExceeded, ProtocolError, RemoteProtoco
 from smallest_proto.limits import Limits
 from smallest_proto.pulse import BatchPcm, BatchResult, ResumePolicy
 from smallest_proto.pulse.options import Endpoint
+from smallest_transports._pulse import check_resume
 
 if TYPE_CHECKING:
     import aiohttp
@@ -127,6 +128,7 @@ class STT(stt.STT[Never]):
             }
         )
         self._service = Service(base_url, api_key, http_session)
+        check_resume(resume)
         self._resume = resume
         self._streams = weakref.WeakSet[SpeechStream]()
 
